@@ -1,0 +1,5 @@
+"""`python -m azpreflight`."""
+
+from azpreflight.cli import main
+
+main()

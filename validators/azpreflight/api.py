@@ -1,0 +1,134 @@
+"""What `from azpreflight import ...` gives: the run as functions."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from azpreflight.connect import Redirections
+from azpreflight.credentials import Credential
+from azpreflight.engine.gather import Facts, Limits
+from azpreflight.engine.plan import Selection
+from azpreflight.engine.run import Options, Preflight
+from azpreflight.errors import InputError, choice
+from azpreflight.facts.recording import Recording
+from azpreflight.model import Phase, Problem, Report, Severity
+from azpreflight.site.model import LoadedSite
+
+
+def load_recording(folder: str | Path) -> Recording:
+    """Read a recording made by `collect`.
+
+    Raises:
+        InputError: the folder is no recording, or a file of it is damaged.
+    """
+    return Recording(Path(folder))
+
+
+def run(
+    site: LoadedSite,
+    *,
+    credential: Credential | None = None,
+    recording: Recording | None = None,
+    site_only: bool = False,
+    phase: Phase | str = Phase.PRE_DEPLOY,
+    packs: Iterable[str] = (),
+    rules: Iterable[str] = (),
+    skip: Iterable[str] = (),
+    fail_on: Severity | str = Severity.BLOCKER,
+    now: datetime.datetime | None = None,
+    connect_to: Mapping[str, str] | None = None,
+    jobs: int = Limits.jobs,
+    node_timeout: float = Limits.node_seconds,
+) -> Report:
+    """Judge a site: live with a credential, from a recording, or by its declaration alone.
+
+    Args:
+        site: what `load_site` returned.
+        credential: tried once on each node.
+        recording: judged instead of the live site.
+        site_only: only what needs neither.
+        phase: `pre-deploy`, `post-deploy` or `day-2`.
+        packs: names of packs; all when empty.
+        rules: globs of rule ids to judge; all when empty.
+        skip: globs of rule ids to leave out.
+        fail_on: from which severity on a failure makes the site not ready.
+        now: the moment to judge by, with a time zone.
+        connect_to: declared addresses and where to reach them, as `HOST` or `HOST:PORT`.
+        jobs: nodes at a time.
+        node_timeout: seconds for all questions to one node.
+
+    Raises:
+        InputError: something that was given is wrong; its `problems` name all of it.
+    """
+    options = _options(
+        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip), site_only),
+        packs=packs,
+        fail_on=choice(Severity, fail_on, "fail_on"),
+        now=now,
+        connect_to=connect_to,
+        limits=Limits(jobs=jobs, node_seconds=node_timeout),
+    )
+    preflight = Preflight(site, options)
+    if site_only:
+        return preflight.run_site_only()
+    if recording is not None:
+        return preflight.run_recording(recording, where="recording")
+    return preflight.run(_required(credential))
+
+
+def collect(
+    site: LoadedSite,
+    folder: str | Path,
+    *,
+    credential: Credential | None = None,
+    phase: Phase | str = Phase.PRE_DEPLOY,
+    packs: Iterable[str] = (),
+    rules: Iterable[str] = (),
+    skip: Iterable[str] = (),
+    connect_to: Mapping[str, str] | None = None,
+    jobs: int = Limits.jobs,
+    node_timeout: float = Limits.node_seconds,
+) -> Facts:
+    """Record the facts of a site into a new folder and judge nothing. The arguments are those of `run`.
+
+    Raises:
+        InputError: something that was given is wrong, or the folder cannot be written.
+    """
+    options = _options(
+        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip)),
+        packs=packs,
+        connect_to=connect_to,
+        limits=Limits(jobs=jobs, node_seconds=node_timeout),
+    )
+    return Preflight(site, options).collect(_required(credential), Path(folder))
+
+
+def _required(credential: Credential | None) -> Credential:
+    if credential is None:
+        message = "a live run needs a credential; or give a recording, or site_only"
+        raise InputError(Problem(code="no-credential", message=message, where="credential"))
+    return credential
+
+
+def _options(
+    selection: Selection,
+    *,
+    packs: Iterable[str],
+    connect_to: Mapping[str, str] | None,
+    limits: Limits,
+    fail_on: Severity = Severity.BLOCKER,
+    now: datetime.datetime | None = None,
+) -> Options:
+    if now is not None and now.tzinfo is None:
+        message = "a moment without a time zone could be any of a day's; give one, such as datetime.UTC"
+        raise InputError(Problem(code="bad-option", message=message, where="now"))
+    return Options(
+        selection=selection,
+        packs=tuple(packs),
+        fail_on=fail_on,
+        now=now.astimezone(datetime.UTC) if now is not None else None,
+        redirections=Redirections(f"{declared}={host}" for declared, host in (connect_to or {}).items()),
+        limits=limits,
+    )

@@ -1,0 +1,89 @@
+"""`--connect-to`: reaching a declared address somewhere else, through a tunnel or on another port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from azpreflight.errors import InputError
+from azpreflight.model import Problem, Redirection
+from azpreflight.site.model import Site
+
+_OPTION = "--connect-to"
+
+
+class Redirections:
+    """Where declared addresses are reached. Never changes what is judged.
+
+    Args:
+        given: `DECLARED=HOST[:PORT]`; an IPv6 address stands in brackets when a port follows.
+
+    Raises:
+        InputError: one is malformed or given twice.
+    """
+
+    def __init__(self, given: Iterable[str] = ()) -> None:
+        self._targets: dict[str, tuple[str, int | None]] = {}
+        problems: list[Problem] = []
+        for text in given:
+            declared, _, reached = text.partition("=")
+            target = _host_and_port(reached)
+            if not declared or target is None:
+                message = f"{text!r} is not DECLARED=HOST[:PORT], such as 192.0.2.11=127.0.0.1:15985"
+                problems.append(Problem(code="bad-option", message=message, where=_OPTION))
+            elif declared.casefold() in self._targets:
+                message = f"{declared} is given twice"
+                problems.append(Problem(code="bad-option", message=message, where=_OPTION))
+            else:
+                self._targets[declared.casefold()] = target
+        if problems:
+            raise InputError(*problems)
+
+    def require_declared(self, site: Site) -> None:
+        """Raise `InputError` for a redirection of something that the site does not declare: it would do nothing."""
+        known = {node.address for node in site.nodes} | {node.name for node in site.nodes}
+        known |= set(site.network.dns.servers or ())
+        folded = {name.casefold() for name in known}
+        problems = [
+            Problem(
+                code="bad-option",
+                message=f"{declared} is no declared node or DNS server; declared: {', '.join(sorted(known))}",
+                where=_OPTION,
+            )
+            for declared in self._targets
+            if declared not in folded
+        ]
+        if problems:
+            raise InputError(*problems)
+
+    def reach(self, host: str, port: int, *, name: str = "") -> tuple[str, int]:
+        """Where to connect for `host` (or the node called `name`) and `port`."""
+        for declared in (host, name):
+            if declared and (target := self._targets.get(declared.casefold())) is not None:
+                return target[0], target[1] or port
+        return host, port
+
+    def listed(self) -> tuple[Redirection, ...]:
+        """All redirections, for the report."""
+        return tuple(
+            Redirection(declared=declared, reached_at=f"{host}:{port}" if port else host)
+            for declared, (host, port) in sorted(self._targets.items())
+        )
+
+
+def _host_and_port(text: str) -> tuple[str, int | None] | None:
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            return None
+        port_text = rest[1:] if rest else ""
+    elif text.count(":") > 1:
+        host, port_text = text, ""
+    else:
+        host, _, port_text = text.partition(":")
+    if not host or (text.endswith(":") and not port_text and text.count(":") == 1):
+        return None
+    if not port_text:
+        return host, None
+    if not (port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536):
+        return None
+    return host, int(port_text)
