@@ -1,0 +1,376 @@
+"""The site: what the operator declares, as one frozen, typed tree. No I/O.
+
+A field that is not declared is None. A field that is declared and left empty, as an ARM template that nobody filled in
+has them, is "" or (): the two stay apart, because a rule is not applicable to the first and fails the second. Addresses
+are text, so that a wrong one can be judged and shown as it was written; `site.yaml` is held to the formats named here
+when it is read, an ARM file is not. No field holds a credential.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import re
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+from azpreflight.documents import accepted_by
+from azpreflight.model import Frozen, Problem, Profile, SiteInfo
+
+_NODE_NAME = re.compile(r"[^\s\x00-\x1f\x7f:@/\\\[\]]{1,63}")
+_URL_WITHOUT_USER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s@/]+/?")
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is an IPv4 or IPv6 address without a zone."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def is_ipv4(text: str) -> bool:
+    """Whether `text` is an IPv4 address in the usual four numbers."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_subnet(text: str) -> bool:
+    """Whether `text` is an IPv4 network with its prefix length, all host bits zero."""
+    network, slash, prefix = text.partition("/")
+    if not slash or not prefix.isascii() or not prefix.isdigit():
+        return False
+    try:
+        ipaddress.IPv4Network((network, int(prefix)))
+    except ValueError:
+        return False
+    return True
+
+
+def is_node_name(text: str) -> bool:
+    """Whether `text` can name a node in a report, a test id and a folder; whether Windows takes it is for a rule."""
+    return _NODE_NAME.fullmatch(text) is not None and not text.startswith(".") and "::" not in text
+
+
+def is_proxy_url(text: str) -> bool:
+    """Whether `text` is a URL of a host without a user in it."""
+    return _URL_WITHOUT_USER.fullmatch(text) is not None
+
+
+Text: TypeAlias = Annotated[str, accepted_by(bool, "a text that is not empty")]
+Address: TypeAlias = Annotated[str, accepted_by(is_address, "an IP address such as 192.0.2.11")]
+IPv4: TypeAlias = Annotated[str, accepted_by(is_ipv4, "an IPv4 address such as 192.0.2.1")]
+Subnet: TypeAlias = Annotated[
+    str, accepted_by(is_subnet, "an IPv4 network such as 192.0.2.0/24, with no bits set behind the prefix")
+]
+NodeName: TypeAlias = Annotated[
+    str, accepted_by(is_node_name, "a computer name of 1 to 63 characters without blanks, slashes or any of : @ [ ]")
+]
+ProxyUrl: TypeAlias = Annotated[
+    str, accepted_by(is_proxy_url, "a URL such as http://proxy.edge.example:3128, without user and password")
+]
+Vlan: TypeAlias = Annotated[int, Meta(ge=0, le=4095)]
+Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class DnsMode(enum.StrEnum):
+    """Who answers for the zone: DNS servers outside the cluster, or the cluster itself with forwarders."""
+
+    EXTERNAL = "external"
+    FORWARDER = "forwarder"
+
+
+class Traffic(enum.StrEnum):
+    """What a Network ATC intent carries."""
+
+    MANAGEMENT = "management"
+    COMPUTE = "compute"
+    STORAGE = "storage"
+
+
+class Hardware(enum.StrEnum):
+    """The class of machines, which decides limits and exemptions. VIRTUAL is a lab of virtual machines."""
+
+    STANDARD = "standard"
+    LOW_CAPACITY = "low-capacity"
+    VIRTUAL = "virtual"
+
+
+class StorageMode(enum.StrEnum):
+    """What the deployment does with the data disks."""
+
+    EXPRESS = "express"
+    INFRA_ONLY = "infra-only"
+    KEEP_STORAGE = "keep-storage"
+
+
+class Cloud(enum.StrEnum):
+    """An Azure cloud, as Azure's own tools name it."""
+
+    PUBLIC = "AzureCloud"
+    US_GOVERNMENT = "AzureUSGovernment"
+    CHINA = "AzureChinaCloud"
+
+
+class WitnessKind(enum.StrEnum):
+    """The quorum witness that is wanted."""
+
+    CLOUD = "cloud"
+    FILE_SHARE = "file-share"
+    NONE = "none"
+
+
+class Transport(enum.StrEnum):
+    """How the operator's machine proves who it is to WinRM. AUTO lets the client choose."""
+
+    AUTO = "auto"
+    NTLM = "ntlm"
+    KERBEROS = "kerberos"
+    CREDSSP = "credssp"
+    BASIC = "basic"
+
+
+class Node(Frozen):
+    """A machine that becomes part of the cluster.
+
+    address: its management address, where WinRM is asked; "" when an ARM file left it out.
+    arc_resource_id: the Arc machine that stands for it in Azure.
+    """
+
+    name: NodeName
+    address: Address
+    arc_resource_id: Text | None = None
+
+
+class Cluster(Frozen):
+    """The cluster to be made.
+
+    name: the computer name of the cluster. naming_prefix: of the objects that the deployment makes.
+    rack_aware: the nodes stand in two racks. release: of Azure Local, such as 2510, where a requirement depends on it.
+    """
+
+    name: Text | None = None
+    naming_prefix: Text | None = None
+    hardware: Hardware | None = None
+    rack_aware: bool | None = None
+    release: (
+        Annotated[str, Meta(pattern=r"^\d{4}$", description="year and month of a release, such as '2510'")] | None
+    ) = None
+
+
+class Range(Frozen):
+    """IPv4 addresses from `start` to `end`, both belonging to it."""
+
+    start: IPv4
+    end: IPv4
+
+
+class Management(Frozen):
+    """The infrastructure network.
+
+    pools: the ranges kept for the infrastructure; the first address of the first one becomes the cluster's.
+    dhcp: whether addresses come from DHCP. allow_dhcp_reservation: accept DHCP with permanent reservations on nodes.
+    dhcp_scopes: what DHCP servers hand out in the subnet, exclusions taken off; () when nothing is handed out.
+    vlan: of the management traffic; 0 is untagged.
+    """
+
+    subnet: Subnet | None = None
+    gateway: IPv4 | None = None
+    pools: tuple[Range, ...] | None = None
+    dhcp: bool | None = None
+    allow_dhcp_reservation: bool = False
+    dhcp_scopes: tuple[Range, ...] | None = None
+    vlan: Vlan | None = None
+
+
+class Dns(Frozen):
+    """How names are resolved.
+
+    servers: what nodes and infrastructure ask. zone: where the names of cluster and nodes live.
+    forwarders: where the cluster's own DNS sends questions, in mode `forwarder`.
+    outside_cluster: the operator's word that no DNS server runs on this cluster.
+    dynamic_update: whether the zone takes secure dynamic updates.
+    """
+
+    mode: DnsMode = DnsMode.EXTERNAL
+    servers: tuple[Address, ...] | None = None
+    zone: Text | None = None
+    forwarders: tuple[Address, ...] | None = None
+    outside_cluster: bool | None = None
+    dynamic_update: bool | None = None
+
+
+class StorageAddress(Frozen):
+    """The address of one node in one storage network, where addresses are given by hand."""
+
+    node: NodeName
+    address: IPv4
+    subnet: Subnet | None = None
+
+
+class StorageNetwork(Frozen):
+    """One storage network: the adapter that carries it on every node, and its VLAN."""
+
+    name: Text
+    adapter: Text | None = None
+    vlan: Vlan | None = None
+    subnet: Subnet | None = None
+    addresses: tuple[StorageAddress, ...] | None = None
+
+
+class Storage(Frozen):
+    """How the nodes exchange storage traffic, and what becomes of the data disks.
+
+    auto_ip: addresses are chosen by the deployment. switchless: the storage adapters are cabled node to node.
+    """
+
+    networks: tuple[StorageNetwork, ...] | None = None
+    auto_ip: bool | None = None
+    switchless: bool | None = None
+    mode: StorageMode | None = None
+
+
+class IntentOverrides(Frozen):
+    """What an intent sets differently from Network ATC's defaults."""
+
+    jumbo_packet: int | None = None
+    network_direct: bool | None = None
+    network_direct_technology: Text | None = None
+    iov: bool | None = None
+    load_balancing: Text | None = None
+    priority_cluster: int | None = None
+    priority_smb: int | None = None
+    bandwidth_smb: int | None = None
+
+
+class Intent(Frozen):
+    """A Network ATC intent: which adapters, of the same name on every node, carry which traffic."""
+
+    name: Text
+    traffic: tuple[Traffic, ...]
+    adapters: tuple[Text, ...]
+    overrides: IntentOverrides = IntentOverrides()
+
+
+class VmNetwork(Frozen):
+    """A logical network for virtual machines, so that its addresses can be held against reserved ones."""
+
+    name: Text
+    subnet: Subnet
+    vlan: Vlan | None = None
+
+
+class Network(Frozen):
+    """Everything about addresses, names and adapters."""
+
+    management: Management = Management()
+    dns: Dns = Dns()
+    storage: Storage = Storage()
+    intents: tuple[Intent, ...] | None = None
+    vm_networks: tuple[VmNetwork, ...] | None = None
+    ntp_servers: tuple[Text, ...] | None = None
+
+
+class Proxy(Frozen):
+    """The proxy that nodes use for the internet. bypass: what they reach without it."""
+
+    http: ProxyUrl | None = None
+    https: ProxyUrl | None = None
+    bypass: tuple[Text, ...] | None = None
+
+
+class Azure(Frozen):
+    """Where in Azure the cluster will be. arc_gateway: the nodes reach Azure through an Arc gateway."""
+
+    cloud: Cloud = Cloud.PUBLIC
+    region: Text | None = None
+    subscription: Text | None = None
+    resource_group: Text | None = None
+    tenant: Text | None = None
+    arc_gateway: bool | None = None
+    diagnostics_storage_account: Text | None = None
+
+
+class KeyVault(Frozen):
+    """The vault for the deployment's secrets. private_endpoint: it is reached through one."""
+
+    name: Text | None = None
+    private_endpoint: bool | None = None
+
+
+class Witness(Frozen):
+    """The quorum witness. path: of the share, for a file share witness."""
+
+    kind: WitnessKind | None = None
+    storage_account: Text | None = None
+    path: Text | None = None
+
+
+class Administrator(Frozen):
+    """The local administrator of every node that the deployment uses."""
+
+    name: Text | None = None
+
+
+class Directory(Frozen):
+    """Active Directory, for that profile. ou: its distinguished name. deployment_user: the lifecycle manager's."""
+
+    domain: Text | None = None
+    ou: Text | None = None
+    deployment_user: Text | None = None
+
+
+class WinRM(Frozen):
+    """How azpreflight reaches the nodes. port: 5985, or 5986 with https, when None. verify: check the certificate."""
+
+    transport: Transport = Transport.NTLM
+    https: bool = False
+    port: Port | None = None
+    verify: bool = True
+    ca_file: Text | None = None
+
+
+class Site(Frozen, kw_only=True):
+    """What the operator declares."""
+
+    name: Text
+    profile: Profile
+    cluster: Cluster = Cluster()
+    nodes: Annotated[tuple[Node, ...], Meta(min_length=1)]
+    network: Network = Network()
+    proxy: Proxy = Proxy()
+    azure: Azure = Azure()
+    key_vault: KeyVault = KeyVault()
+    witness: Witness = Witness()
+    administrator: Administrator = Administrator()
+    directory: Directory = Directory()
+    winrm: WinRM = WinRM()
+
+    @property
+    def dns_suffix(self) -> str | None:
+        """The domain in which cluster and nodes have their names, or None when none is declared."""
+        if self.profile is Profile.ACTIVE_DIRECTORY:
+            return self.directory.domain or self.network.dns.zone or None
+        return self.network.dns.zone or None
+
+    def fqdn(self, name: str) -> str | None:
+        """The full DNS name of a node or of the cluster, or None when it is not known."""
+        suffix = self.dns_suffix
+        return f"{name}.{suffix}" if name and suffix else None
+
+    def node(self, name: str) -> Node | None:
+        """The node of that name, regardless of letter case."""
+        return next((node for node in self.nodes if node.name.casefold() == name.casefold()), None)
+
+
+class LoadedSite(Frozen):
+    """A site, the identity of the file it came from, and what is odd about that file without making it unreadable."""
+
+    site: Site
+    info: SiteInfo
+    problems: tuple[Problem, ...] = ()

@@ -1,0 +1,143 @@
+"""The closed set of names by which queries and rules, which are data, refer to the site.
+
+The values come from a file that somebody wrote: whoever puts one into a filter or a command line quotes it there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import msgspec
+
+from azpreflight.errors import InputError, unknown
+from azpreflight.site.model import Node, Range, Site, Traffic
+
+Reference: TypeAlias = Callable[[Site, Node | None], tuple[str, ...]]
+"""Answers with every value of one name; with none when the site does not declare it."""
+
+MOST_POOL_ADDRESSES = 1024
+"""More addresses than this are not looked at one by one; a deployment uses 255 at most."""
+
+
+def resolve(reference: str, site: Site, node: Node | None = None) -> tuple[str, ...]:
+    """The values of `reference`, empty when not declared. `node` is the one that `node.…` speaks of."""
+    if reference not in REFERENCES:
+        raise InputError(unknown("reference", reference, REFERENCES))
+    return REFERENCES[reference](site, node)
+
+
+def check_path(path: str, *, where: str = "") -> None:
+    """Raise `InputError` unless `path`, such as `network.dns.zone`, names a field of the site."""
+    kind: type[msgspec.Struct] | None = Site
+    walked: list[str] = []
+    for part in path.split("."):
+        fields = _fields(kind) if kind is not None else {}
+        if part not in fields:
+            candidates = (".".join([*walked, field]) for field in fields)
+            raise InputError(unknown("site field", path, candidates, where=where))
+        walked.append(part)
+        kind = fields[part]
+
+
+def declared(site: Site, path: str) -> bool:
+    """Whether the site declares the field at `path`; declared and empty counts. Of a list, every item has to."""
+    check_path(path)
+    found: list[Any] = [site]
+    for part in path.split("."):
+        found = [getattr(item, part) for item in _structs(found)]
+    return bool(found) and all(_is_declared(value) for value in found)
+
+
+def _is_declared(value: Any) -> bool:
+    if isinstance(value, msgspec.Struct):
+        # A section that says nothing beyond its defaults is the same as no section.
+        return any(field.required for field in msgspec.structs.fields(value)) or value != type(value)()
+    return value is not None
+
+
+def _structs(values: Iterable[Any]) -> Iterator[msgspec.Struct]:
+    for value in values:
+        if isinstance(value, tuple):
+            yield from value
+        elif value is not None:
+            yield value
+
+
+def _fields(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
+    """The fields of a struct, each with the struct that it or its items are, if they are one."""
+    info = msgspec.inspect.type_info(struct)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - narrows for mypy, cannot fail
+    return {field.encode_name: _struct_in(field.type) for field in info.fields}
+
+
+def _struct_in(kind: msgspec.inspect.Type) -> type[msgspec.Struct] | None:
+    match kind:
+        case msgspec.inspect.StructType(cls=cls):
+            return cls
+        case msgspec.inspect.Metadata(type=inner) | msgspec.inspect.VarTupleType(item_type=inner):
+            return _struct_in(inner)
+        case msgspec.inspect.UnionType(types=types):
+            return next(filter(None, map(_struct_in, types)), None)
+        case _:
+            return None
+
+
+def _given(*values: str | None) -> tuple[str, ...]:
+    return tuple(value for value in values if value)
+
+
+def pool_addresses(pools: Iterable[Range]) -> Iterator[str]:
+    """Every address of the pools, in order; a pool that cannot be understood or runs backwards has none."""
+    for pool in pools:
+        try:
+            start, end = ipaddress.IPv4Address(pool.start), ipaddress.IPv4Address(pool.end)
+        except ValueError:
+            continue
+        for number in range(int(start), int(end) + 1):
+            yield str(ipaddress.IPv4Address(number))
+
+
+def _adapters(site: Site, traffic: Traffic) -> tuple[str, ...]:
+    intents = site.network.intents or ()
+    names = (adapter for intent in intents if traffic in intent.traffic for adapter in intent.adapters)
+    return tuple(dict.fromkeys(names))
+
+
+REFERENCES: Mapping[str, Reference] = MappingProxyType(
+    {
+        "site.name": lambda site, _: _given(site.name),
+        "site.zone": lambda site, _: _given(site.dns_suffix),
+        "site.domain": lambda site, _: _given(site.directory.domain),
+        "site.cluster_name": lambda site, _: _given(site.cluster.name),
+        "site.cluster_fqdn": lambda site, _: _given(site.fqdn(site.cluster.name or "")),
+        "site.node_names": lambda site, _: tuple(node.name for node in site.nodes),
+        "site.node_fqdns": lambda site, _: _given(*(site.fqdn(node.name) for node in site.nodes)),
+        "site.node_addresses": lambda site, _: _given(*(node.address for node in site.nodes)),
+        "site.subnet": lambda site, _: _given(site.network.management.subnet),
+        "site.gateway": lambda site, _: _given(site.network.management.gateway),
+        "site.pool_addresses": lambda site, _: tuple(
+            itertools.islice(pool_addresses(site.network.management.pools or ()), MOST_POOL_ADDRESSES)
+        ),
+        "site.dns_servers": lambda site, _: _given(*(site.network.dns.servers or ())),
+        "site.dns_forwarders": lambda site, _: _given(*(site.network.dns.forwarders or ())),
+        "site.ntp_servers": lambda site, _: _given(*(site.network.ntp_servers or ())),
+        "site.management_adapters": lambda site, _: _adapters(site, Traffic.MANAGEMENT),
+        "site.storage_adapters": lambda site, _: _adapters(site, Traffic.STORAGE),
+        "site.administrator": lambda site, _: _given(site.administrator.name),
+        "site.deployment_user": lambda site, _: _given(site.directory.deployment_user),
+        "site.region": lambda site, _: _given(site.azure.region),
+        "site.key_vault": lambda site, _: _given(site.key_vault.name),
+        "site.witness_storage_account": lambda site, _: _given(site.witness.storage_account),
+        "site.diagnostics_storage_account": lambda site, _: _given(site.azure.diagnostics_storage_account),
+        "site.http_proxy": lambda site, _: _given(site.proxy.http),
+        "site.https_proxy": lambda site, _: _given(site.proxy.https),
+        "node.name": lambda _, node: _given(node.name) if node else (),
+        "node.address": lambda _, node: _given(node.address) if node else (),
+        "node.fqdn": lambda site, node: _given(site.fqdn(node.name)) if node else (),
+    }
+)
+"""Every name there is. Plugins do not add to it: what a pack may say about a site is decided here."""
