@@ -1,0 +1,115 @@
+"""A query is data: the definition of one fact. What YAML files under `queries:` contain."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from azpreflight.model import Frozen, Sureness
+
+FactName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
+Reference = str
+"""A value of the declaration by its name, for example `site.gateway` (see `azpreflight.site.references`)."""
+
+
+class CimQuery(Frozen, tag_field="from", tag="cim"):
+    """An enumeration of a CIM class.
+
+    properties: what is asked for, or `all` where a class differs between builds or has embedded objects.
+    where: a WQL condition, in which `{name}` stands for a bound value; several bound values are joined by OR.
+    and_: a further WQL condition that holds for every alternative. A singleton class answers one row.
+    """
+
+    namespace: str
+    class_: str = msgspec.field(name="class")
+    properties: tuple[str, ...] | Literal["all"]
+    where: str | None = None
+    and_: str | None = msgspec.field(name="and", default=None)
+
+
+class RegistryQuery(Frozen, tag_field="from", tag="registry"):
+    r"""The values of one registry key (`HKLM\...`, 64-bit view), and of the keys below it when `recurse`.
+
+    values: the only value names to keep, when given: for keys that hold secrets or bulk.
+    """
+
+    key: Annotated[str, msgspec.Meta(pattern=r"^(HKLM|HKU|HKCR)\\")]
+    recurse: bool = False
+    values: tuple[str, ...] = ()
+
+
+class WinrmQuery(Frozen, tag_field="from", tag="winrm"):
+    """Something that the WinRM service itself tells.
+
+    `authentication` needs no request of its own: it is what became of the first one.
+    """
+
+    resource: Literal["authentication", "config", "listeners"]
+
+
+class ProgramQuery(Frozen, tag_field="from", tag="program"):
+    """The output of one read-only program of the fixed list (see `azpreflight.facts.winrm.programs`)."""
+
+    program: str
+    arguments: str
+    output: Literal["csv", "json", "text", "xml"]
+
+
+class CurlQuery(Frozen, tag_field="from", tag="curl"):
+    """Reachability as the node sees it, asked of `curl.exe`.
+
+    table: endpoints of the pack's table of that name that the site needs. urls: URLs as they stand.
+    tcp: hosts (references or literals) whose `ports` are connected to. tls: versions to pin, for each URL.
+    """
+
+    table: str | None = None
+    urls: tuple[str, ...] = ()
+    tcp: tuple[str, ...] = ()
+    ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65535)], ...] = ()
+    tls: tuple[Literal["1.2", "1.3"], ...] = ()
+
+
+class DnsQuery(Frozen, tag_field="from", tag="dns"):
+    """Names asked of every declared DNS server from the machine that runs azpreflight.
+
+    names: references (`site.node_fqdns`) or literal names.
+    """
+
+    names: tuple[str, ...]
+    type: Literal["A", "AAAA", "PTR", "SOA", "NS", "SRV", "CNAME"]
+
+
+class FromFact(Frozen):
+    """A bound value taken from the rows of another fact of the same node."""
+
+    fact: str
+    property: str
+
+
+class Query(Frozen, kw_only=True):
+    """The definition of one fact.
+
+    sureness: how well this way of reading is confirmed; basis: by what.
+    bind: placeholders of `where` and where their values come from. asked_when: a fact without which (no row, or
+    not observed) this one is not asked. nodes: every node, or only the first that answers for all.
+    """
+
+    read: CimQuery | RegistryQuery | WinrmQuery | ProgramQuery | CurlQuery | DnsQuery
+    title: str
+    sureness: Sureness
+    basis: str
+    bind: dict[str, Reference | FromFact] = {}
+    asked_when: str | None = None
+    nodes: Literal["each", "first"] = "each"
+
+    @property
+    def of_site(self) -> bool:
+        """Whether the fact belongs to the site as a whole and not to a node."""
+        return isinstance(self.read, DnsQuery)
+
+    @property
+    def depends_on(self) -> frozenset[str]:
+        """The facts that have to be observed before this one can be asked."""
+        bound = {value.fact for value in self.bind.values() if isinstance(value, FromFact)}
+        return frozenset(bound | ({self.asked_when} if self.asked_when else set()))

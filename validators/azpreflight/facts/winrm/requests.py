@@ -1,0 +1,74 @@
+"""Every request that a node would get, in words, without contacting it: what `plan` shows a security officer."""
+
+from __future__ import annotations
+
+from azpreflight.facts.collection import Collection
+from azpreflight.facts.query import CimQuery, CurlQuery, ProgramQuery, Query, RegistryQuery, WinrmQuery
+from azpreflight.facts.winrm import cim, curl, programs
+from azpreflight.facts.winrm.conditions import described
+from azpreflight.facts.winrm.errors import WireError
+from azpreflight.facts.winrm.source import probes_of
+from azpreflight.model import Frozen
+from azpreflight.site.model import Node
+
+
+class Request(Frozen):
+    """One request of a plan.
+
+    fact: what it answers. operation: of WS-Management, or `Command` in a shell. text: WQL, resource or command line.
+    condition: when it is sent at all, None for always. items: the work list of a command.
+    """
+
+    fact: str
+    operation: str
+    text: str
+    condition: str | None = None
+    items: tuple[str, ...] = ()
+
+
+def requests_of(collection: Collection, node: Node) -> list[Request]:
+    """What one node would be asked, in order.
+
+    The Pulls that follow an Enumerate, and the shell's own Create, Receive and Delete, go without saying.
+    """
+    return [
+        request for name, query in collection.of_node(node).items() for request in _of(name, query, collection, node)
+    ]
+
+
+def _of(name: str, query: Query, collection: Collection, node: Node) -> list[Request]:
+    condition = f"only when {query.asked_when} has rows" if query.asked_when is not None else None
+    match query.read:
+        case CimQuery() as read:
+            try:
+                wheres = described(query, read, collection.site, node)
+            except WireError as error:
+                return [Request(fact=name, operation="none", text=f"nothing is asked: {error.reason}")]
+            return [
+                Request(
+                    fact=name,
+                    operation="Enumerate",
+                    text=f"{read.namespace}: {cim.wql(read, where)}",
+                    condition=condition,
+                )
+                for where in wheres
+            ]
+        case WinrmQuery(resource="authentication"):
+            return [Request(fact=name, operation="none", text="what becomes of the first request; none of its own")]
+        case WinrmQuery(resource="config"):
+            return [Request(fact=name, operation="Get", text=cim.CONFIG_URI)]
+        case WinrmQuery():
+            return [Request(fact=name, operation="Enumerate", text=cim.LISTENER_URI)]
+        case RegistryQuery() | ProgramQuery() as read:
+            return [Request(fact=name, operation="Command", text=programs.line_of(read))]
+        case CurlQuery() as read:
+            probes = probes_of(read, name, node, collection)
+            if not probes:
+                return [
+                    Request(fact=name, operation="none", text="nothing is asked: the site declares nothing to reach")
+                ]
+            items = tuple(f"{probe.url} (TLS {probe.tls} only)" if probe.tls else probe.url for probe in probes)
+            line = programs.program("curl.exe").line(curl.ARGUMENTS)
+            return [Request(fact=name, operation="Command", text=line, items=items)]
+        case _:
+            return []
