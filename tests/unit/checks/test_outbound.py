@@ -1,0 +1,186 @@
+"""Outbound paths: the endpoints a site needs, and what curl's answer for each means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from azpreflight.checks import outbound
+from azpreflight.facts.endpoints import EndpointTable, needed, probe_of
+from azpreflight.facts.winrm.curl import Probe
+from azpreflight.model import Outcome, Phase
+from azpreflight.packs.load import load_packs
+from azpreflight.site.model import KeyVault, Site
+from unit.checks.judging import findings_of, outcomes_of, site_of, view_of
+
+PACKS = load_packs()
+SITE = site_of(azure={"region": "eastus"}, key_vault={"name": "edge-lab-kv"}, witness={"kind": "none"})
+
+
+def table() -> EndpointTable:
+    found = PACKS.table_of("outbound.endpoints")
+    assert found is not None
+    return found
+
+
+def hosts(site: Site, phase: Phase = Phase.PRE_DEPLOY) -> set[str]:
+    return {endpoint.host for endpoint in needed(table(), site, phase)}
+
+
+class TestNeeded:
+    def test_takes_the_declared_region_and_no_other(self) -> None:
+        names = hosts(SITE)
+        assert "eus.his.arc.azure.com" in names
+        assert "weu.his.arc.azure.com" not in names
+        assert "management.azure.com" in names
+
+    def test_knows_a_region_by_its_display_name(self) -> None:
+        assert hosts(site_of(azure={"region": "East US"}, key_vault={"name": "edge-lab-kv"})) == hosts(SITE)
+
+    def test_takes_the_declared_cloud(self) -> None:
+        names = hosts(site_of(azure={"cloud": "AzureUSGovernment", "region": "usgovvirginia"}))
+        assert "management.usgovcloudapi.net" in names
+        assert "agentserviceapi.guestconfiguration.azure.com" not in names
+
+    def test_follows_the_phase(self) -> None:
+        assert "www.msftconnecttest.com" in hosts(SITE, Phase.PRE_DEPLOY)
+        assert "www.msftconnecttest.com" not in hosts(SITE, Phase.DAY_2)
+
+    def test_leaves_out_what_nobody_uses(self) -> None:
+        assert "eastus.obo.arc.azure.com" not in hosts(SITE, Phase.DAY_2)
+        assert not any("gw.arc.azure.com" in name for name in hosts(SITE))
+
+    def test_takes_the_witness_when_there_is_one(self) -> None:
+        witness = {"kind": "cloud", "storage_account": "edgelabwitness"}
+        assert "edgelabwitness.blob.core.windows.net" in hosts(site_of(azure={"region": "eastus"}, witness=witness))
+        assert not any(name.startswith("edgelab") for name in hosts(SITE))
+
+    def test_leaves_out_what_the_gateway_carries(self) -> None:
+        azure = {"region": "eastus", "arc_gateway": True}
+        names = hosts(site_of(azure=azure))
+        assert "mcr.microsoft.com" not in names
+        assert {"management.azure.com", "*.gw.arc.azure.com"} <= names
+        assert "download.microsoft.com" not in hosts(site_of(azure=azure, cluster={"release": "2503"}))
+        assert "download.microsoft.com" in hosts(site_of(azure=azure, cluster={"release": "2411"}))
+
+    def test_the_gateway_carries_nothing_outside_the_public_cloud(self) -> None:
+        azure = {"cloud": "AzureUSGovernment", "region": "usgovvirginia", "arc_gateway": True}
+        assert "mcr.microsoft.com" in hosts(site_of(azure=azure))
+
+    @pytest.mark.parametrize("phase", list(Phase))
+    def test_each_host_and_port_is_probed_once(self, phase: Phase) -> None:
+        urls = [probe_of(endpoint, SITE) for endpoint in needed(table(), SITE, phase)]
+        probed = [url for url in urls if url is not None]
+        assert len(probed) == len(set(probed)) > 60
+        assert all(Probe.of_url(url).url == url for url in probed)
+
+
+class TestProbeOf:
+    def url(self, site: Site, host: str) -> str | None:
+        return next(probe_of(e, site) for e in needed(table(), site, Phase.PRE_DEPLOY) if e.host == host)
+
+    def test_a_vault_that_is_declared(self) -> None:
+        assert self.url(SITE, "edge-lab-kv.vault.azure.net") == "https://edge-lab-kv.vault.azure.net/"
+
+    @pytest.mark.parametrize("name", [None, "", "edge lab", "edge/lab?", 'a"b', "x" * 64])
+    def test_a_vault_whose_name_cannot_be_in_a_url(self, name: str | None) -> None:
+        site = site_of(azure={"region": "eastus"}, key_vault=KeyVault(name=name))
+        assert self.url(site, "{key_vault}.vault.azure.net") is None
+
+    def test_a_path_that_answers_better(self) -> None:
+        assert self.url(SITE, "crl.microsoft.com") == "http://crl.microsoft.com/pkiinfra"
+
+
+def row(host: str, *, http_code: int = 0, exit_code: int = 0, error: str = "", port: int = 443) -> dict[str, Any]:
+    return {"host": host, "port": port, "http_code": http_code, "exit_code": exit_code, "error": error}
+
+
+def rows_for(site: Site, **failing: dict[str, Any]) -> list[dict[str, Any]]:
+    probes = [Probe.of_url(url) for e in needed(table(), site, Phase.PRE_DEPLOY) if (url := probe_of(e, site))]
+    return [failing.get(p.host.partition(".")[0]) or row(p.host, http_code=404, port=p.port) for p in probes]
+
+
+def reached(rows: list[dict[str, Any]], site: Site = SITE, phase: Phase = Phase.PRE_DEPLOY) -> dict[str, Outcome]:
+    view = view_of({"a.b": rows}, site=site, tables={"endpoints": table()}, phase=phase)
+    return outcomes_of(outbound.reachable, view, fact="a.b", table="endpoints")
+
+
+class TestReachable:
+    def test_all_answers_are_good_answers(self) -> None:
+        assert set(reached(rows_for(SITE)).values()) == {Outcome.PASS}
+
+    @pytest.mark.parametrize("exit_code", [5, 6, 7, 28, 35, 56, 60, 97, 92])
+    def test_one_failure_is_that_of_one_endpoint(self, exit_code: int) -> None:
+        found = reached(rows_for(SITE, mcr=row("mcr.microsoft.com", exit_code=exit_code)))
+        assert [subject for subject, outcome in found.items() if outcome is not Outcome.PASS] == [
+            "mcr.microsoft.com:443"
+        ]
+        assert found["mcr.microsoft.com:443"] is Outcome.FAIL
+
+    def test_an_endpoint_without_result_is_not_judged(self) -> None:
+        found = reached(rows_for(SITE)[:-1])
+        assert sorted(found.values()).count(Outcome.ERROR) == 1
+
+    def test_an_aborted_transfer_after_an_answer_is_reached(self) -> None:
+        found = reached(rows_for(SITE, mcr=row("MCR.microsoft.com", http_code=200, exit_code=63, error="too large")))
+        assert found["mcr.microsoft.com:443"] is Outcome.PASS
+
+    def test_a_vault_that_does_not_exist_yet(self) -> None:
+        missing = {"edge-lab-kv": row("edge-lab-kv.vault.azure.net", exit_code=6, error="Could not resolve host")}
+        subject = "edge-lab-kv.vault.azure.net:443"
+        assert reached(rows_for(SITE, **missing))[subject] is Outcome.NOT_APPLICABLE
+        assert reached(rows_for(SITE, **missing), phase=Phase.DAY_2)[subject] is Outcome.FAIL
+        refused = {"edge-lab-kv": row("edge-lab-kv.vault.azure.net", exit_code=7)}
+        assert reached(rows_for(SITE, **refused))[subject] is Outcome.FAIL
+
+    def test_what_has_no_stand_in_is_never_passed(self) -> None:
+        site = site_of(azure={"cloud": "AzureUSGovernment", "region": "usgovvirginia"})
+        assert reached(rows_for(site), site)["*.servicebus.usgovcloudapi.net:443"] is Outcome.NOT_APPLICABLE
+
+    def test_a_region_that_the_table_does_not_know_is_never_passed(self) -> None:
+        site = site_of(azure={"region": "northeurope"}, key_vault={"name": "edge-lab-kv"})
+        found = reached(rows_for(site), site)
+        assert found["region"] is Outcome.ERROR
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (row("h", exit_code=6), "the name does not resolve"),
+        (row("h", exit_code=5), "the name of the proxy does not resolve"),
+        (row("h", exit_code=7), "the connection was refused"),
+        (row("h", exit_code=28), "it timed out"),
+        (row("h", exit_code=35), "the TLS session failed"),
+        (row("h", exit_code=56, error="CONNECT tunnel failed, response 403"), "the proxy refused"),
+        (row("h", exit_code=56, error="Received HTTP code 407 from proxy after CONNECT"), "the proxy refused"),
+        (row("h", http_code=407), "the proxy refused"),
+        (row("h", exit_code=56, error="Recv failure: Connection was reset"), "Recv failure: Connection was reset"),
+        (row("h", exit_code=92), "curl ended with 92"),
+    ],
+)
+def test_reasons(answer: Any, reason: str) -> None:
+    assert outbound.reason_of(answer) == reason
+
+
+def tls(version: str | None, **rest: Any) -> dict[str, Any]:
+    return {**row("h", **rest), "tls": version, "url": "https://h/"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "outcome"),
+    [
+        ([tls("1.2", http_code=400), tls("1.3", http_code=400)], Outcome.PASS),
+        ([tls("1.2", exit_code=35), tls("1.3", http_code=400)], Outcome.PASS),
+        ([tls("1.2", exit_code=35), tls("1.3", exit_code=4)], Outcome.FAIL),
+        ([tls("1.2", exit_code=28), tls("1.3", exit_code=28)], Outcome.ERROR),
+        ([tls("1.2", exit_code=6), tls("1.3", exit_code=4)], Outcome.ERROR),
+    ],
+)
+def test_tls_is_judged_only_where_something_answered(rows: list[Any], outcome: Outcome) -> None:
+    assert outcomes_of(outbound.negotiates_tls, view_of({"a.b": rows}), fact="a.b") == {"https://h/": outcome}
+
+
+def test_an_answer_to_no_particular_version_proves_nothing() -> None:
+    found = findings_of(outbound.negotiates_tls, view_of({"a.b": [tls(None, http_code=200)]}), fact="a.b")
+    assert found["TLS"].outcome is Outcome.ERROR

@@ -1,0 +1,1 @@
+"""What is judged: pure functions, one module per subject."""

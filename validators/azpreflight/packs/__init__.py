@@ -1,0 +1,1 @@
+"""Packs: rules, queries and tables as data; how they are found, read and held to account."""

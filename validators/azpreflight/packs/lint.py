@@ -1,0 +1,160 @@
+"""Holding packs to account: every name that a rule or a query uses must exist, before anything is contacted."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from azpreflight.checks.check import Check
+from azpreflight.documents import Document, Place, faults
+from azpreflight.errors import InputError, unknown
+from azpreflight.facts.query import CimQuery, CurlQuery, DnsQuery, FromFact, ProgramQuery, Query, RegistryQuery
+from azpreflight.facts.winrm.programs import line_of
+from azpreflight.model import Outcome, Problem
+from azpreflight.packs.load import PackSet, read_examples
+from azpreflight.packs.model import Example, Rule
+from azpreflight.registry import Registry
+from azpreflight.site.references import REFERENCES, check_path
+
+_WQL_WORDS = frozenset({"and", "or", "not", "like", "is", "null", "true", "false", "isa"})
+_WQL_STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+
+
+def validate(packs: PackSet, checks: Registry[Check[Any]]) -> list[Problem]:
+    """Every name in rules and queries that does not exist, with the nearest that does. Empty when all is well."""
+    problems = [problem for rule in packs.rules.values() for problem in _rule(rule, packs, checks)]
+    problems += [problem for name, query in packs.queries.items() for problem in _query(name, query, packs)]
+    return problems
+
+
+def require_valid(packs: PackSet, checks: Registry[Check[Any]]) -> None:
+    """Raise `InputError` with everything that `validate` finds."""
+    if problems := validate(packs, checks):
+        raise InputError(*problems)
+
+
+def _rule(rule: Rule, packs: PackSet, checks: Registry[Check[Any]]) -> Iterator[Problem]:
+    where = packs.origins[rule.id]
+    yield from _paths(rule, where)
+    if not isinstance(rule.check, str):
+        for phase in rule.phases:
+            if phase not in rule.check:
+                yield Problem(code="no-check", message=f"{rule.id} names no check for phase {phase}", where=where)
+    if not isinstance(rule.severity, str):
+        for profile in rule.profiles:
+            if profile not in rule.severity:
+                yield Problem(code="no-severity", message=f"{rule.id} has no severity for {profile}", where=where)
+    for name in dict.fromkeys([rule.check] if isinstance(rule.check, str) else rule.check.values()):
+        if name not in checks:
+            yield unknown("check", name, checks, where=where)
+            continue
+        check = checks[name]
+        wrong = [f.message for f in faults(rule.with_, check.parameters)]
+        if wrong:
+            for text in wrong:
+                yield Problem(code="bad-parameter", message=f"{rule.id}, with: {text}", where=where)
+            continue
+        for fact in check.facts(_parameters(check, rule)):
+            if fact not in packs.queries:
+                yield unknown("fact", fact, packs.queries, where=where)
+
+
+def _parameters(check: Check[Any], rule: Rule) -> Any:
+    return msgspec.convert(rule.with_, check.parameters)
+
+
+def _paths(rule: Rule, where: str) -> Iterator[Problem]:
+    for path in rule.requires:
+        try:
+            check_path(path, where=where)
+        except InputError as error:
+            yield from error.problems
+
+
+def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
+    where = packs.origins[name]
+    for fact in query.depends_on:
+        if fact not in packs.queries:
+            yield unknown("fact", fact, packs.queries, where=where)
+    for bound in query.bind.values():
+        if not isinstance(bound, FromFact) and bound not in REFERENCES:
+            yield unknown("reference", bound, REFERENCES, where=where)
+    match query.read:
+        case CimQuery() as read:
+            yield from _cim(name, query, read, packs, where)
+        case RegistryQuery() | ProgramQuery() as read:
+            try:
+                line_of(read)
+            except ValueError as error:
+                yield Problem(code="not-allowed", message=f"{name}: {error}", where=where)
+        case CurlQuery() as read:
+            if read.table is not None and read.table not in packs.tables_beside(name):
+                yield unknown("table", read.table, packs.tables_beside(name), where=where)
+            yield from _references(read.tcp, where)
+        case DnsQuery() as read:
+            yield from _references(read.names, where)
+
+
+def _references(names: Iterable[str], where: str) -> Iterator[Problem]:
+    """Names that look like references and are none; others stand for themselves."""
+    for name in names:
+        if name.startswith(("site.", "node.")) and name not in REFERENCES:
+            yield unknown("reference", name, REFERENCES, where=where)
+
+
+def _cim(name: str, query: Query, read: CimQuery, packs: PackSet, where: str) -> Iterator[Problem]:
+    columns = () if read.properties == "all" else read.properties
+    conditions = " ".join(text for text in (read.where, read.and_) if text)
+    words = re.findall(r"[A-Za-z_][A-Za-z0-9_]*", _WQL_STRING.sub(" ", conditions))
+    compared = tuple(dict.fromkeys(word for word in words if word.casefold() not in _WQL_WORDS))
+    yield from packs.classes.check(read.namespace, read.class_, (*columns, *compared), where=where)
+    placeholders = {field for _, field, _, _ in string.Formatter().parse(read.where or "") if field is not None}
+    for placeholder in sorted(placeholders ^ query.bind.keys()):
+        what = "is not bound" if placeholder in placeholders else "is bound and not used"
+        yield Problem(code="placeholder", message=f"{name}: {{{placeholder}}} {what}", where=where)
+
+
+def lint_examples(folder: Path, packs: PackSet, rule_ids: set[str]) -> list[Problem]:
+    """What is wrong with the examples of a pack: rules without a pass or a fail, unknown rules, facts, properties."""
+    try:
+        files = read_examples(folder)
+    except InputError as error:
+        return list(error.problems)
+    problems: list[Problem] = []
+    outcomes: dict[str, set[Outcome]] = {rule_id: set() for rule_id in rule_ids}
+    for document, file in files.values():
+        for rule_id, examples in file.examples.items():
+            where = document.where(("examples", rule_id))
+            if rule_id not in rule_ids:
+                problems.append(unknown("rule", rule_id, rule_ids, where=where))
+                continue
+            outcomes[rule_id] |= {example.expect for example in examples}
+            for index, example in enumerate(examples):
+                problems += _example(example, packs, document, ("examples", rule_id, index))
+    for rule_id, seen in sorted(outcomes.items()):
+        for outcome in (Outcome.PASS, Outcome.FAIL):
+            if outcome not in seen:
+                message = f"{rule_id} has no example that expects {outcome}"
+                problems.append(Problem(code="no-example", message=message, where=packs.origins[rule_id]))
+    return problems
+
+
+def _example(example: Example, packs: PackSet, document: Document, place: Place) -> Iterator[Problem]:
+    groups: list[tuple[Place, dict[str, Any]]] = [((*place, "facts"), example.facts)]
+    groups += [((*place, "nodes", node), facts) for node, facts in example.nodes.items()]
+    groups.append(((*place, "unobserved"), dict.fromkeys(example.unobserved)))
+    for at, facts in groups:
+        for fact, value in facts.items():
+            where = document.where((*at, fact))
+            if fact not in packs.queries:
+                yield unknown("fact", fact, packs.queries, where=where)
+                continue
+            read = packs.queries[fact].read
+            if isinstance(read, CimQuery) and isinstance(value, list):
+                names = dict.fromkeys(name for row in value if isinstance(row, dict) for name in row)
+                yield from packs.classes.check(read.namespace, read.class_, tuple(names), where=where)
