@@ -1,0 +1,5 @@
+"""The command line: `azpreflight demo | plan | init | run | collect | rules`."""
+
+from azpreflight.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,1 @@
+"""From a site and rules to a report: plan, gather, judge."""

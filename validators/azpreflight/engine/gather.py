@@ -1,0 +1,139 @@
+"""Gathering: all facts of a plan, nodes side by side, each with its deadline. One bad node never stops the others."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from azpreflight.facts.collection import Collection, NodeSource, SiteSource, unobserved
+from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.observation import Observation, Status
+
+Facts = Mapping[tuple[str, str], Observation]
+"""Observations by target and fact."""
+
+OVERRUN_SECONDS = 15.0
+"""How long past its deadline a node may take to come back before it is left alone."""
+CALL_OFF_SECONDS = 10.0
+"""How long an interrupted run waits for its nodes to close what they opened."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much at once, and for how long.
+
+    Attributes:
+        jobs: nodes at a time.
+        node_seconds: for all questions to one node.
+    """
+
+    jobs: int = 16
+    node_seconds: float = 180.0
+
+
+@dataclass
+class _Work:
+    """One target's share of a collection, and what came of it."""
+
+    target: str
+    wanted: list[str]
+    ask: Callable[[Deadline, Callable[[Observation], None]], None]
+    found: dict[str, Observation] = field(default_factory=dict)
+    done: threading.Event = field(default_factory=threading.Event)
+    started: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
+
+    def keep(self, observation: Observation) -> None:
+        """Take an observation; the first of a fact counts."""
+        self.found.setdefault(observation.fact, observation)
+
+
+def gather(
+    collection: Collection,
+    nodes: NodeSource,
+    site: SiteSource,
+    limits: Limits,
+    progress: Callable[[str, bool], None] = lambda target, done: None,
+) -> Facts:
+    """Collect every fact of `collection`.
+
+    Args:
+        collection: what is wanted.
+        nodes: where facts of nodes come from.
+        site: where facts of the site come from.
+        limits: how much at once, and for how long.
+        progress: told the name of each target when it begins (False) and when it is done (True).
+
+    Returns:
+        One observation for every wanted fact of every target that brought one; what overran is `TIMED_OUT`.
+
+    Raises:
+        KeyboardInterrupt: as it came, after open shells were closed.
+    """
+    works = _works(collection, nodes, site)
+    waiting: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+    for work in works:
+        waiting.put(work)
+    called_off = threading.Event()
+
+    def worker() -> None:
+        while not called_off.is_set():
+            try:
+                work = waiting.get_nowait()
+            except queue.Empty:
+                return
+            work.started.set()
+            progress(work.target, False)
+            try:
+                work.ask(Deadline(limits.node_seconds, called_off), work.keep)
+            except Exception as error:  # noqa: BLE001 - a defect on one node must not lose the others; it is reported
+                work.error = error
+            work.done.set()
+            progress(work.target, True)
+
+    def start_worker() -> None:
+        # A daemon, so that a node which does not come back cannot keep the process alive.
+        threading.Thread(target=worker, name="gather", daemon=True).start()
+
+    for _ in range(min(limits.jobs, len(works))):
+        start_worker()
+    try:
+        for work in works:
+            work.started.wait()
+            if not work.done.wait(limits.node_seconds + OVERRUN_SECONDS):
+                # Its worker is lost with it; those that wait behind it need another.
+                start_worker()
+    except BaseException:
+        called_off.set()
+        for work in works:
+            if work.started.is_set():
+                work.done.wait(CALL_OFF_SECONDS)
+        raise
+    return {(o.target, o.fact): o for work in works for o in _complete(work)}
+
+
+def _works(collection: Collection, nodes: NodeSource, site: SiteSource) -> list[_Work]:
+    works = []
+    if collection.of_site:
+        works.append(_Work(collection.site.name, list(collection.of_site), partial(site.collect_site, collection)))
+    for node in collection.site.nodes:
+        if queries := collection.of_node(node):
+            works.append(_Work(node.name, list(queries), partial(nodes.collect_node, node, collection)))
+    return works
+
+
+def _complete(work: _Work) -> list[Observation]:
+    """What was found, and for the rest why it was not."""
+    found = dict(work.found)
+    missing = [name for name in work.wanted if name not in found]
+    if work.error is not None:
+        error = work.error
+        reason = f"azpreflight failed while reading {work.target}: {type(error).__name__}: {error}; please report this"
+        return [*found.values(), *unobserved(missing, work.target, "none", Status.FAILED, reason)]
+    if not work.done.is_set():
+        reason = f"{work.target} did not come back within its deadline and was left alone"
+        return [*found.values(), *unobserved(missing, work.target, "none", Status.TIMED_OUT, reason)]
+    return list(found.values())

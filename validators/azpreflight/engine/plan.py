@@ -1,0 +1,164 @@
+"""The plan: every pair of rule and target that will be judged, and every fact that has to be had. Contacts nobody."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from azpreflight.checks.check import Check
+from azpreflight.errors import InputError, unknown
+from azpreflight.facts.collection import Collection, with_dependencies
+from azpreflight.facts.endpoints import EndpointTable
+from azpreflight.model import Frozen, PackInfo, Phase, Problem, Profile, Severity, Target, TargetKind
+from azpreflight.packs.load import PackSet
+from azpreflight.packs.model import Rule
+from azpreflight.registry import Registry
+from azpreflight.site.model import LoadedSite, Site
+from azpreflight.site.references import declared
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rules are wanted.
+
+    Attributes:
+        phase: only rules of this phase.
+        rules: globs of rule ids (or old ids) to take; all when empty.
+        skip: globs of rule ids to leave out.
+        site_only: only rules that need nothing but the declaration.
+    """
+
+    phase: Phase = Phase.PRE_DEPLOY
+    rules: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    site_only: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One rule on one target. Becomes exactly one result.
+
+    Attributes:
+        rule: the rule. pack: the name of its pack.
+        target: what it is judged on.
+        severity: of a failure, under the profile of the site.
+        check: what judges it. parameters: what it is given.
+        facts: what it reads. tables: of its pack.
+        not_applicable: why there is nothing to judge; None when there is.
+    """
+
+    rule: Rule
+    pack: str
+    target: Target
+    severity: Severity
+    check: Check[Any]
+    parameters: Frozen
+    facts: tuple[str, ...]
+    tables: Mapping[str, EndpointTable]
+    not_applicable: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run will do, before it does anything."""
+
+    loaded: LoadedSite
+    selection: Selection
+    pairs: tuple[Pair, ...]
+    collection: Collection
+    packs: tuple[PackInfo, ...]
+
+
+def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], selection: Selection) -> Plan:
+    """Work out the plan.
+
+    Raises:
+        InputError: a selector matches no rule, or nothing at all is left to judge.
+    """
+    site = loaded.site
+    pairs: list[Pair] = []
+    for rule in _selected(packs, selection):
+        check = checks.find(rule.check_for(selection.phase), where=packs.origins[rule.id])
+        parameters = msgspec.convert(rule.with_, check.parameters)
+        facts = check.facts(parameters)
+        if selection.site_only and facts:
+            continue
+        pairs += [
+            Pair(
+                rule=rule,
+                pack=packs.pack_of[rule.id].info.name,
+                target=target,
+                severity=rule.severity_for(site.profile),
+                check=check,
+                parameters=parameters,
+                facts=facts,
+                tables=packs.pack_of[rule.id].tables,
+                not_applicable=_not_applicable(rule, site),
+            )
+            for target in _targets(rule, site)
+        ]
+    if not pairs:
+        only = " that needs the declaration alone" if selection.site_only else ""
+        message = f"no rule of phase {selection.phase}{only} is left to judge"
+        raise InputError(Problem(code="no-rules", message=message, where="selection"))
+    wanted = {fact for pair in pairs if pair.not_applicable is None for fact in pair.facts}
+    queries = with_dependencies(wanted, packs.queries)
+    used = {pair.pack for pair in pairs}
+    return Plan(
+        loaded=loaded,
+        selection=selection,
+        pairs=tuple(sorted(pairs, key=lambda pair: (pair.rule.id, pair.target.kind, pair.target.name))),
+        collection=Collection(
+            site=site,
+            phase=selection.phase,
+            queries=queries,
+            tables={name: table for name in queries if (table := packs.table_of(name)) is not None},
+            classes=packs.classes,
+        ),
+        packs=tuple(sorted((p.info for p in packs.packs if p.info.name in used or p.queries), key=lambda i: i.name)),
+    )
+
+
+def _selected(packs: PackSet, selection: Selection) -> Iterable[Rule]:
+    taken = _matching(packs, selection.rules, "--rule") if selection.rules else set(packs.rules)
+    left_out = _matching(packs, selection.skip, "--skip") if selection.skip else set()
+    for rule_id, rule in sorted(packs.rules.items()):
+        if rule_id in taken - left_out and selection.phase in rule.phases:
+            yield rule
+
+
+def _matching(packs: PackSet, globs: Sequence[str], option: str) -> set[str]:
+    """Rules whose id or old id matches one of the globs. A glob that matches nothing is a mistake, never a silence."""
+    names = {**{rule_id: rule_id for rule_id in packs.rules}, **packs.aliases}
+    found: set[str] = set()
+    problems: list[Problem] = []
+    for glob in globs:
+        matched = {rule for name, rule in names.items() if fnmatch.fnmatchcase(name, glob.upper())}
+        if not matched:
+            problems.append(unknown("rule", glob, names, where=option))
+        found |= matched
+    if problems:
+        raise InputError(*problems)
+    return found
+
+
+def _targets(rule: Rule, site: Site) -> list[Target]:
+    match rule.target:
+        case TargetKind.NODE:
+            return [Target(kind=TargetKind.NODE, name=node.name) for node in site.nodes]
+        case TargetKind.CLUSTER:
+            return [Target(kind=TargetKind.CLUSTER, name=site.cluster.name or site.name)]
+        case _:
+            return [Target(kind=rule.target, name=site.name)]
+
+
+def _not_applicable(rule: Rule, site: Site) -> str | None:
+    if site.profile not in rule.profiles:
+        other = {Profile.LOCAL_IDENTITY: "local identity", Profile.ACTIVE_DIRECTORY: "Active Directory"}
+        return f"only for {' and '.join(other[profile] for profile in rule.profiles)}"
+    missing = [path for path in rule.requires if not declared(site, path)]
+    return f"the site does not declare {', '.join(missing)}" if missing else None

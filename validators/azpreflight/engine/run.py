@@ -1,0 +1,215 @@
+"""A whole run: plan, gather (or replay), judge, report."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from azpreflight.checks.builtin import check_registry
+from azpreflight.checks.check import Check
+from azpreflight.connect import Redirections
+from azpreflight.credentials import Credential
+from azpreflight.engine.gather import Facts, Limits, gather
+from azpreflight.engine.judge import judge
+from azpreflight.engine.plan import Plan, Selection, make_plan
+from azpreflight.engine.report import make_report
+from azpreflight.errors import InputError
+from azpreflight.facts.collection import NodeSource, SiteSource, utc_now
+from azpreflight.facts.recording import SCHEMA as RECORDING_SCHEMA
+from azpreflight.facts.recording import Recording, RecordingManifest, write_recording
+from azpreflight.model import Mode, Problem, Report, RunInfo, Severity, ToolInfo
+from azpreflight.packs.lint import require_valid
+from azpreflight.packs.load import load_packs
+from azpreflight.registry import Registry
+from azpreflight.site.model import LoadedSite, Node, Transport
+
+Progress = Callable[[str, bool], None]
+
+
+def tool_info() -> ToolInfo:
+    """Name and version of this package; an uninstalled checkout has no version."""
+    try:
+        return ToolInfo(name="azpreflight", version=version("azpreflight"))
+    except PackageNotFoundError:
+        return ToolInfo(name="azpreflight", version="0+checkout")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is made.
+
+    Attributes:
+        selection: which rules.
+        packs: names of packs; all that come along when empty. pack_folders: further packs by folder.
+        fail_on: from which severity on a failure makes the site not ready.
+        now: the moment to judge by; the moment of the run when None.
+        redirections: where declared addresses are reached.
+        limits: how much at once, and for how long.
+        transport: how to authenticate; what the site says when None.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    packs: tuple[str, ...] = ()
+    pack_folders: tuple[Path, ...] = ()
+    fail_on: Severity = Severity.BLOCKER
+    now: datetime.datetime | None = None
+    redirections: Redirections = field(default_factory=Redirections)
+    limits: Limits = field(default_factory=Limits)
+    transport: Transport | None = None
+
+
+class Preflight:
+    """A site, planned. Judge it live, from a recording or by its declaration alone; or collect its facts.
+
+    Attributes:
+        plan: what will be judged and asked.
+    """
+
+    def __init__(self, loaded: LoadedSite, options: Options) -> None:
+        """Read the packs, hold them to account and make the plan. Contacts nobody.
+
+        Raises:
+            InputError: a mistake in a pack, a selector or an option.
+        """
+        self.options = options
+        self._loaded = loaded
+        packs = load_packs(options.packs, folders=options.pack_folders)
+        checks: Registry[Check[Any]] = check_registry()
+        require_valid(packs, checks)
+        options.redirections.require_declared(loaded.site)
+        self.plan: Plan = make_plan(loaded, packs, checks, options.selection)
+        self._problems: list[Problem] = [*loaded.problems, *checks.problems]
+
+    def run(self, credential: Credential, progress: Progress | None = None) -> Report:
+        """Collect live facts and judge them.
+
+        Raises:
+            InputError: the way of reaching nodes that was chosen is refused as unsafe.
+        """
+        started = utc_now()
+        facts = self._gather(*self._live(credential), progress)
+        run_id = str(uuid.uuid4())
+        return self._report(Mode.LIVE, started, facts, self._problems, run_id=run_id, clock=time.perf_counter)
+
+    def run_recording(self, recording: Recording, *, where: str) -> Report:
+        """Judge a recording. The same recording and the same `now` give the same report, byte for byte.
+
+        Raises:
+            InputError: it is a recording of other machines.
+        """
+        problems = [*self._problems, *recording.holding(self._loaded.info, where=where)]
+        facts = self._gather(recording, recording, None)
+        return self._reproducible(Mode.RECORDING, facts, problems, recording.sha256)
+
+    def run_site_only(self) -> Report:
+        """Judge what needs the declaration alone. Contacts nobody."""
+        return self._reproducible(Mode.SITE_ONLY, {}, self._problems, "")
+
+    def collect(self, credential: Credential, folder: Path, progress: Progress | None = None) -> Facts:
+        """Record live facts into a new folder, and judge nothing.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        collected_at = utc_now()
+        facts = self._gather(*self._live(credential), progress)
+        manifest = RecordingManifest(
+            schema=RECORDING_SCHEMA,
+            tool=tool_info(),
+            site=self._loaded.info,
+            phase=self.options.selection.phase,
+            collected_at=collected_at,
+            facts=tuple(self.plan.collection.queries),
+        )
+        write_recording(folder, manifest, list(facts.values()))
+        return facts
+
+    def _gather(self, nodes: NodeSource, site: SiteSource, progress: Progress | None) -> Facts:
+        return gather(self.plan.collection, nodes, site, self.options.limits, progress or (lambda target, done: None))
+
+    def _live(self, credential: Credential) -> tuple[NodeSource, SiteSource]:
+        # The sources load the network libraries, which a recording does without.
+        from azpreflight.facts.dns import DnsSource
+        from azpreflight.facts.winrm.session import Endpoint
+        from azpreflight.facts.winrm.source import WinrmSource
+
+        settings = self._loaded.site.winrm
+        transport = _transport(self.options.transport or settings.transport, https=settings.https)
+        declared_port = settings.port or (5986 if settings.https else 5985)
+
+        def endpoint_of(node: Node) -> Endpoint:
+            host, port = self.options.redirections.reach(node.address or node.name, declared_port, name=node.name)
+            return Endpoint(
+                host=host,
+                port=port,
+                https=settings.https,
+                certificate_name=node.address or node.name,
+                verify=settings.verify,
+                ca_file=settings.ca_file,
+                transport=transport,
+            )
+
+        return WinrmSource(credential, endpoint_of), DnsSource(self.options.redirections.reach)
+
+    def _reproducible(self, mode: Mode, facts: Facts, problems: Sequence[Problem], source: str) -> Report:
+        """A report in which nothing depends on when and where it was made, but for `now`."""
+        now = self.options.now or utc_now()
+        rules = [(pair.rule.id, str(pair.target)) for pair in self.plan.pairs]
+        seed = msgspec.json.encode([self._loaded.info, self.plan.packs, source, now, self.options.fail_on, rules])
+        run_id = str(uuid.UUID(bytes=hashlib.sha256(seed).digest()[:16], version=4))
+        return self._report(mode, now, facts, problems, run_id=run_id, clock=lambda: 0.0, now=now)
+
+    def _report(
+        self,
+        mode: Mode,
+        started: datetime.datetime,
+        facts: Facts,
+        problems: Iterable[Problem],
+        *,
+        run_id: str,
+        clock: Callable[[], float],
+        now: datetime.datetime | None = None,
+    ) -> Report:
+        moment = now or self.options.now or utc_now()
+        results = judge(self.plan, facts, moment, clock)
+        winrm = self._loaded.site.winrm
+        run = RunInfo(
+            id=run_id,
+            started_at=started,
+            finished_at=utc_now() if now is None else now,
+            now=moment,
+            phase=self.options.selection.phase,
+            mode=mode,
+            fail_on=self.options.fail_on,
+            packs=self.plan.packs,
+            redirections=self.options.redirections.listed(),
+            tls_unverified=winrm.https and not winrm.verify,
+        )
+        return make_report(tool_info(), run, self._loaded.info, list(problems), results)
+
+
+def _transport(wanted: Transport, *, https: bool) -> Literal["ntlm", "basic"]:
+    """What pywinrm calls the way to authenticate.
+
+    Raises:
+        InputError: it would send the password in the clear, or is not there yet.
+    """
+    match wanted:
+        case Transport.AUTO | Transport.NTLM:
+            return "ntlm"
+        case Transport.BASIC if https:
+            return "basic"
+        case Transport.BASIC:
+            message = "Basic over plain HTTP would send the password in the clear; set winrm.https, or use ntlm"
+        case _:
+            message = f"transport {wanted} is not supported yet; use ntlm, or basic with winrm.https"
+    raise InputError(Problem(code="transport", message=message, where="transport"))

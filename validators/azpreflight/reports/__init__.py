@@ -1,0 +1,1 @@
+"""Outputs. Each draws a report; none decides anything."""
