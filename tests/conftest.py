@@ -16,7 +16,8 @@ def needed(name: str, package: str) -> str:
     try:
         return find_program(name, package)
     except MissingProgramError as error:
-        pytest.fail(str(error), pytrace=False)
+        message = str(error)
+    pytest.fail(message, pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def test_an_installed_wheel_runs_the_demo_away_from_the_checkout(wheel: Path, tm
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True, capture_output=True)
     own = str(next((tmp_path / "venv").glob("lib/*/site-packages")))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([own, *paths])}
-    command = [python, "-m", "azpreflight", "demo", "--quiet"]
+    command = [str(python), "-m", "azpreflight", "demo", "--quiet"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "NOT READY" in done.stdout

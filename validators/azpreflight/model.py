@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, dataclass_transform
 import msgspec
 
 Value: TypeAlias = Any
-"""A fact's value: plain JSON data, times as ISO 8601 text. `Any`: JSON is recursive, and msgspec knows no such alias."""
+"""A fact's value: plain JSON data, times as ISO 8601 text. `Any`, since msgspec knows no recursive alias for JSON."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))

@@ -383,7 +383,7 @@ def test_after_the_deadline_nobody_is_asked_and_nothing_is_held_against_a_server
     assert server.asked == []
     assert observation.status is Status.TIMED_OUT
     assert observation.value is None
-    assert observation.reason == "the time was over before every DNS server had been given time to answer"
+    assert observation.reason == "the time was over before any DNS server had been given time to answer"
 
 
 def test_a_deadline_that_cuts_a_wait_short_holds_and_leaves_answered_facts_alone() -> None:
@@ -397,6 +397,13 @@ def test_a_deadline_that_cuts_a_wait_short_holds_and_leaves_answered_facts_alone
         facts = collect({"f": query(NAME)}, [SERVER], reached_at(places), Deadline(0.5))
     assert time.monotonic() - start < 1
     assert facts["f"].status is Status.TIMED_OUT
+
+
+def test_what_was_answered_before_the_deadline_is_kept_beside_what_was_cut_short() -> None:
+    with StrangeServer(udp=[whole]) as good, StrangeServer(udp=[]) as silent:
+        places = {SERVER: good.endpoint, "192.0.2.54": silent.endpoint}
+        value = collect({"f": query(NAME)}, list(places), reached_at(places), Deadline(0.5))["f"].value
+    assert value == [answered(), {**unanswered(source.CUT_SHORT), "server": "192.0.2.54"}]
 
 
 def test_a_run_that_is_called_off_waits_no_longer() -> None:

@@ -38,7 +38,7 @@ def management_link(view: View, _: NoParameters) -> Iterator[Finding]:
     except NotApplicable:
         wanted = [alias] if alias is not None else []
     rows = view.rows(ADAPTERS)
-    for name in wanted:
+    for name in dict.fromkeys(wanted):
         yield from _link(name, _named(rows, name))
     if alias is None:
         yield failed("management interface", NO_MANAGEMENT_INTERFACE)

@@ -123,7 +123,7 @@ def address_on_first_adapter(view: View, _: NoParameters) -> Iterator[Finding]:
             if_good=f"the {subject} is on {alias}",
             if_bad=f"the {subject} is on {alias}, not on {first}, the first adapter of the management intent"
             if alias is not None
-            else f"there is no {subject}, on {first} or elsewhere",
+            else f"no interface of the node has the {subject}",
             expected=list(expected),
             actual=alias,
         )

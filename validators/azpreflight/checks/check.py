@@ -70,6 +70,11 @@ def unjudged(subject: str, message: str, *, expected: Value = None, actual: Valu
     return Finding(subject=subject, outcome=Outcome.ERROR, message=message, expected=expected, actual=actual)
 
 
+def irrelevant(subject: str, message: str, *, actual: Value = None) -> Finding:
+    """There is nothing to judge about the subject."""
+    return Finding(subject=subject, outcome=Outcome.NOT_APPLICABLE, message=message, actual=actual)
+
+
 def judged(
     good: bool,
     subject: str,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from azpreflight.checks.check import NoParameters, check, failed, judged, passed, unjudged
+from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged, passed, unjudged
 from azpreflight.checks.dns_servers import declared_servers
 from azpreflight.checks.pools import need_static_cluster_address
 from azpreflight.checks.ranges import address, cluster_address
 from azpreflight.checks.view import NotApplicable, Row, View
-from azpreflight.model import Finding, Profile
+from azpreflight.model import Finding, Outcome, Profile
 
 NODE_RECORDS = "dns.node_records"
 CLUSTER_RECORD = "dns.cluster_record"
@@ -24,6 +24,9 @@ _REFUSALS = {
 
 Judge = Callable[[Row, str], Finding]
 """Judges a row that holds answers."""
+
+WithoutAnswer = Callable[[Row, str], Finding | None]
+"""The finding on a row that holds no answer; None when it holds one."""
 
 
 def without_answer(row: Row, subject: str) -> Finding | None:
@@ -45,11 +48,13 @@ def without_answer(row: Row, subject: str) -> Finding | None:
     return None
 
 
-def on_each_server(view: View, fact: str, name: str, judge: Judge) -> Iterator[Finding]:
-    """One finding for each declared server on what it answers for `name`."""
+def on_each_server(
+    view: View, fact: str, name: str, judge: Judge, without: WithoutAnswer = without_answer
+) -> Iterator[Finding]:
+    """One finding for each declared server on what it answers for `name`, or on its having no answer."""
     servers = declared_servers(view)
     if not servers:
-        yield unjudged("DNS servers", "the declared list of DNS servers is empty")
+        yield unjudged(name, "the declared list of DNS servers is empty")
         return
     rows = {(row["server"], str(row["name"]).rstrip(".").casefold()): row for row in view.rows(fact)}
     for server in dict.fromkeys(servers):
@@ -58,7 +63,7 @@ def on_each_server(view: View, fact: str, name: str, judge: Judge) -> Iterator[F
         if row is None:
             yield unjudged(subject, f"{server} was not asked for {name}")
         else:
-            yield without_answer(row, subject) or judge(row, subject)
+            yield without(row, subject) or judge(row, subject)
 
 
 def the_one_address(expected: str) -> Judge:
@@ -136,7 +141,10 @@ def cluster_record(view: View, _: NoParameters) -> Iterator[Finding]:
 
 @check("pools.cluster_address_in_dns", CLUSTER_RECORD)
 def cluster_address_in_dns(view: View, _: NoParameters) -> Iterator[Finding]:
-    """The first address of the pools is among those that each DNS server answers for the cluster's name."""
+    """The first address of the pools is among those that each DNS server answers for the cluster's name.
+
+    A server that has no such record is a matter of `dns.cluster_record` alone: one mistake, one failure.
+    """
     need_static_cluster_address(view)
     _need_manual_records(view)
     name, expected = _full_name(view, view.site.cluster.name), cluster_address(view)
@@ -155,7 +163,13 @@ def cluster_address_in_dns(view: View, _: NoParameters) -> Iterator[Finding]:
             actual=row["answers"],
         )
 
-    yield from on_each_server(view, CLUSTER_RECORD, name, judge)
+    def without(row: Row, subject: str) -> Finding | None:
+        finding = without_answer(row, subject)
+        if finding is None or finding.outcome is not Outcome.FAIL:
+            return finding
+        return irrelevant(subject, f"{row['server']} has no record of {name}, which is judged for itself")
+
+    yield from on_each_server(view, CLUSTER_RECORD, name, judge, without)
 
 
 @check("dns.zone_authority", ZONE_AUTHORITY)

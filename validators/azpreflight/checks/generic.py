@@ -100,6 +100,14 @@ def _described(parameters: Rows) -> str:
     return f"{parameters.fact} with {conditions}" if conditions else parameters.fact
 
 
+def _nothing(parameters: Rows, *, expected: Value) -> Finding:
+    """No row at all: what was looked for is not there, or, when nothing was looked for, the answer tells nothing."""
+    subject = _described(parameters)
+    if parameters.where:
+        return failed(subject, f"there is no {subject}", expected=expected)
+    return unjudged(subject, f"the node answered no row for {subject}", expected=expected)
+
+
 def _subject(parameters: Rows, row: Row, name: str) -> str:
     return f"{row[parameters.named_by]} {name}" if parameters.named_by else name
 
@@ -110,10 +118,10 @@ def _needs(parameters: Rows) -> tuple[str, ...]:
 
 @check("fact.equals", parameters=Equals, needs=_needs)
 def equals(view: View, parameters: Equals) -> Iterator[Finding]:
-    """There is a row, and in every one the properties have the given values."""
+    """In every row, of which there must be one, the properties have the given values."""
     rows = selected(view, parameters)
     if not rows:
-        yield failed(_described(parameters), f"there is no {_described(parameters)}", expected=parameters.properties)
+        yield _nothing(parameters, expected=parameters.properties)
     for row in rows:
         for name, expected in parameters.properties.items():
             subject = _subject(parameters, row, name)
@@ -129,10 +137,10 @@ def equals(view: View, parameters: Equals) -> Iterator[Finding]:
 
 @check("fact.at_least", parameters=AtLeast, needs=_needs)
 def at_least(view: View, parameters: AtLeast) -> Iterator[Finding]:
-    """There is a row, and in every one the property is a number of at least the given one."""
+    """In every row, of which there must be one, the property is a number of at least the given one."""
     rows = selected(view, parameters)
     if not rows:
-        yield failed(_described(parameters), f"there is no {_described(parameters)}", expected=parameters.minimum)
+        yield _nothing(parameters, expected=parameters.minimum)
     for row in rows:
         subject = _subject(parameters, row, parameters.property)
         actual = row[parameters.property]
@@ -151,11 +159,11 @@ def at_least(view: View, parameters: AtLeast) -> Iterator[Finding]:
 
 @check("fact.one_of", parameters=OneOf, needs=_needs)
 def one_of(view: View, parameters: OneOf) -> Iterator[Finding]:
-    """There is a row, and in every one the property has one of the given values."""
+    """In every row, of which there must be one, the property has one of the given values."""
     rows = selected(view, parameters)
     expected = list(parameters.values)
     if not rows:
-        yield failed(_described(parameters), f"there is no {_described(parameters)}", expected=expected)
+        yield _nothing(parameters, expected=expected)
     for row in rows:
         subject = _subject(parameters, row, parameters.property)
         actual = row[parameters.property]

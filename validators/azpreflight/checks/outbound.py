@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from azpreflight.checks.check import check, failed, judged, passed, unjudged
+from azpreflight.checks.check import check, failed, irrelevant, judged, passed, unjudged
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.facts.endpoints import Endpoint, EndpointTable, needed, probe_of, region_of
 from azpreflight.facts.query import FactName
-from azpreflight.model import Finding, Frozen, Outcome, Phase
+from azpreflight.model import Finding, Frozen, Phase
 
 MADE_BY_DEPLOYMENT = frozenset({"key-vault", "cloud-witness"})
 """Services whose own name may not exist before the deployment has made it."""
@@ -98,7 +98,7 @@ def _endpoint(view: View, endpoint: Endpoint, rows: dict[tuple[str, int], Row]) 
     subject = f"{endpoint.host}:{endpoint.port}"
     if probe_of(endpoint, view.site) is None:
         message = f"{subject} was not probed: no host stands for it"
-        return Finding(subject=subject, outcome=Outcome.NOT_APPLICABLE, message=message)
+        return irrelevant(subject, message)
     through = "" if endpoint.probe == endpoint.host else f" (through {endpoint.probe})"
     row = rows.get((str(endpoint.probe).casefold(), endpoint.port))
     if row is None:
@@ -109,7 +109,7 @@ def _endpoint(view: View, endpoint: Endpoint, rows: dict[tuple[str, int], Row]) 
     may_not_exist = endpoint.service in MADE_BY_DEPLOYMENT and view.phase is Phase.PRE_DEPLOY
     if reason == NAME_NOT_FOUND and may_not_exist:
         message = f"{subject} does not exist yet, or does not resolve"
-        return Finding(subject=subject, outcome=Outcome.NOT_APPLICABLE, message=message, actual=reason)
+        return irrelevant(subject, message, actual=reason)
     return failed(subject, f"{subject}{through} was not reached: {reason}", expected="reached", actual=row["error"])
 
 

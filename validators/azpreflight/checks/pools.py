@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from azpreflight.checks.check import NoParameters, check, failed, judged, passed, unjudged
+from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged, passed, unjudged
 from azpreflight.checks.ranges import (
     Span,
     address,
@@ -24,7 +24,7 @@ from azpreflight.checks.ranges import (
 from azpreflight.checks.routing import ECHO_REPLY
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
-from azpreflight.model import Finding, Frozen, Outcome
+from azpreflight.model import Finding, Frozen
 from azpreflight.site.model import Node
 from azpreflight.site.references import resolve
 
@@ -44,7 +44,7 @@ def _wrong(view: View) -> Iterator[Finding]:
     """What keeps the pools from being compared with anything. That is for another rule to blame."""
     if not pools(view):
         yield unjudged("pools", "the declared list of pools is empty")
-    for pool in pools(view):
+    for pool in dict.fromkeys(pools(view)):
         if span(pool) is None:
             yield unjudged(f"pool {spelled(pool)}", f"{spelled(pool)} is no range of IPv4 addresses")
 
@@ -91,7 +91,7 @@ def in_subnet(view: View, _: NoParameters) -> Iterator[Finding]:
         yield failed("subnet", f"the declared subnet {text!r} is no IPv4 network", expected="a network", actual=text)
     if not pools(view):
         yield failed("pools", "the declared list of pools is empty", expected="a pool", actual=[])
-    for pool in pools(view):
+    for pool in dict.fromkeys(pools(view)):
         found, subject = span(pool), f"pool {spelled(pool)}"
         if found is None:
             yield failed(subject, f"{spelled(pool)} is no range of IPv4 addresses from a lower to a higher one")
@@ -183,7 +183,7 @@ def without_special_addresses(view: View, _: NoParameters) -> Iterator[Finding]:
     special = {"gateway address": gateway} if gateway is not None else {}
     if subnet is not None and subnet.size > 2:
         special |= {"network address": subnet[0], "broadcast address": subnet[-1]}
-    for name, pool in pool_spans(view):
+    for name, pool in dict(pool_spans(view)).items():
         for kind, found in special.items():
             yield judged(
                 found not in pool,
@@ -195,8 +195,8 @@ def without_special_addresses(view: View, _: NoParameters) -> Iterator[Finding]:
             )
     if management.dhcp_scopes is None:
         message = "not compared with DHCP scopes, since the site does not declare network.management.dhcp_scopes"
-        yield Finding(subject="DHCP scopes", outcome=Outcome.NOT_APPLICABLE, message=message)
-    for scope in management.dhcp_scopes or ():
+        yield irrelevant("DHCP scopes", message)
+    for scope in dict.fromkeys(management.dhcp_scopes or ()):
         yield from _against_scope(view, spelled(scope), span(scope))
 
 

@@ -64,7 +64,7 @@ def outside_reserved_ranges(view: View, parameters: ReservedRanges) -> Iterator[
     A network for virtual machines that overlaps is named and does not fail: it concerns these machines, not the
     deployment.
     """
-    for subject, found in _declared(view.site):
+    for subject, found in dict(_declared(view.site)).items():
         if found is None:
             yield unjudged(subject, f"{subject} is no IPv4 address or range")
             continue

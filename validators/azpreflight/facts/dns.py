@@ -14,7 +14,7 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dns.exception
@@ -43,6 +43,7 @@ ANSWERS_KEPT = 200
 
 TIMEOUT = "timeout"
 CLOSED = "port closed"
+CUT_SHORT = "the time was over before the server had been given its own"
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class DnsSource:
     def collect_site(self, collection: Collection, deadline: Deadline, keep: Keep) -> None:
         """Keep one observation for each DNS query. Each server, name and type is asked once, whatever queries share it.
 
-        A fact of which a row is missing because the deadline passed is not observed: a server that was not given its
-        time has not failed to answer.
+        A server that was not given its time because the deadline passed has not failed to answer: its row says so, and
+        a fact of which no row says more is not observed.
         """
         wanted = {
             name: questions_of(query.read, collection.site)
@@ -89,8 +90,8 @@ class DnsSource:
             if not found:
                 reason = "the site declares no DNS server, or nothing to ask for"
                 keep(*unobserved([name], target, SOURCE, Status.NOT_ASKED, reason))
-            elif any(question not in rows for question in found):
-                reason = "the time was over before every DNS server had been given time to answer"
+            elif all(rows[question]["error"] == CUT_SHORT for question in found):
+                reason = "the time was over before any DNS server had been given time to answer"
                 keep(*unobserved([name], target, SOURCE, Status.TIMED_OUT, reason))
             else:
                 keep(
@@ -108,8 +109,9 @@ class DnsSource:
         # Servers alternate, so that a silent one does not occupy every worker.
         questions = sorted(set(wanted), key=lambda question: (question.name, question.type, question.server))
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="dns") as pool:
-            asked = zip(questions, pool.map(lambda question: self._row(question, deadline), questions), strict=True)
-            rows = {question: row for question, row in asked if row is not None}
+            rows = dict(
+                zip(questions, pool.map(lambda question: self._row(question, deadline), questions), strict=True)
+            )
         # Systems send only so many "port unreachable" a second: the questions that got none tell no other story.
         closed = {question.server for question, row in rows.items() if row["error"] == CLOSED}
         return {
@@ -117,8 +119,7 @@ class DnsSource:
             for question, row in rows.items()
         }
 
-    def _row(self, question: Question, deadline: Deadline) -> Value:
-        """What became of a question; None when the deadline passed before that was clear."""
+    def _row(self, question: Question, deadline: Deadline) -> dict[str, Value]:
         row: dict[str, Value] = {
             "server": question.server,
             "name": question.name,
@@ -138,8 +139,6 @@ class DnsSource:
         except ValueError as error:
             return {**row, "error": str(error)}
         reply = _ask(request, address, deadline)
-        if reply is None:
-            return None
         row["transport"] = reply.transport
         if reply.message is None:
             return {**row, "error": reply.error}
@@ -197,14 +196,15 @@ class _Reply:
     error: str | None = None
 
 
-def _ask(request: dns.message.Message, address: _Address, deadline: Deadline) -> _Reply | None:
+def _ask(request: dns.message.Message, address: _Address, deadline: Deadline) -> _Reply:
+    reply = _Reply("udp", None, CUT_SHORT)
     for _ in range(TRIES):
         if deadline.over:
-            return None
+            break
         reply = _try(request, address, deadline.within(TRY_SECONDS))
         if reply.error != TIMEOUT:
             return reply
-    return None if deadline.over else reply
+    return replace(reply, error=CUT_SHORT) if deadline.over else reply
 
 
 def _try(request: dns.message.Message, address: _Address, until: Deadline) -> _Reply:

@@ -5,6 +5,7 @@ The values come from a file that somebody wrote: whoever puts one into a filter 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -67,6 +68,7 @@ def _structs(values: Iterable[Any]) -> Iterator[msgspec.Struct]:
             yield value
 
 
+@functools.cache
 def _fields(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct] | None]:
     """The fields of a struct, each with the struct that it or its items are, if they are one."""
     info = msgspec.inspect.type_info(struct)

@@ -69,7 +69,8 @@ def parse(query: RegistryQuery, output: str) -> Value:
     raw: list[tuple[dict[str, dict[str, Value]], str, str, list[str]]] = []
     for line in _without_trailer(lines):
         if line.startswith("HKEY_"):
-            _end_value(raw)
+            if values:
+                _end_value(raw[-1][3])
             values = keys.setdefault(_relative(query, root, line), {})
         elif (match := _VALUE.fullmatch(line)) is not None and values is not None:
             name = _value_name(match["name"], first=not values)
@@ -80,7 +81,8 @@ def parse(query: RegistryQuery, output: str) -> Value:
             raw[-1][3].append(line)
         elif line.strip():
             raise WireError(Status.FAILED, f"reg.exe query {query.key}: unexpected line {line[:60]!r}")
-    _end_value(raw)
+    if values:
+        _end_value(raw[-1][3])
     for target, name, kind, data in raw:
         target[name] = {"type": kind, "data": _data(f"{query.key}: {name}", kind, "\n".join(data))}
     return {
@@ -99,10 +101,10 @@ def _without_trailer(lines: list[str]) -> list[str]:
     return lines[:-1] if not lines[-1] else lines
 
 
-def _end_value(raw: list[tuple[dict[str, dict[str, Value]], str, str, list[str]]]) -> None:
-    """Take the blank line that ends each key off the value above it."""
-    if raw and len(raw[-1][3]) > 1 and not raw[-1][3][-1]:
-        raw[-1][3].pop()
+def _end_value(data: list[str]) -> None:
+    """Take the blank line that ends a key off the data of its last value."""
+    if len(data) > 1 and not data[-1]:
+        data.pop()
 
 
 def _relative(query: RegistryQuery, root: str, line: str) -> str:
