@@ -34,7 +34,7 @@ _SAFE = r"[A-Za-z0-9_.,:/ {}()=*@'\[\]-]"
 A line is read twice, by the cmd.exe of the shell and by the one of the chain, and what is quoted for one of them is not
 for the other.
 """
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.:-]*"
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 """A name or address; what starts with a dash or a slash would be taken for an option."""
 
 

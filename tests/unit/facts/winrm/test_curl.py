@@ -1,0 +1,411 @@
+"""Reachability by curl: its work list run by the real curl against real servers on loopback, and its reports read."""
+
+from __future__ import annotations
+
+import datetime
+import http.server
+import ipaddress
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azpreflight.facts.observation import Status
+from azpreflight.facts.winrm import curl
+from azpreflight.facts.winrm.curl import Probe, rows, work_list
+from azpreflight.facts.winrm.errors import WireError
+from azpreflight.facts.winrm.shell import Output
+from azpreflight.model import Value
+
+NAME = "node-endpoint.example.net"
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed on this machine")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """404 for /missing, else 200 with more text than anybody wants in a report."""
+
+    def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+        self.server.paths.append(self.path)  # type: ignore[attr-defined]
+        self.send_response(404 if self.path == "/missing" else 200)
+        self.end_headers()
+        self.wfile.write(b"content that must not come back\n" * 10)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class Net:
+    """What runs on loopback."""
+
+    http: int
+    tls: int
+    tls12: int
+    closed: int
+    silent: int
+    authority: Path
+    paths: list[str]
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    now = datetime.datetime.now(datetime.UTC)
+    names = [x509.DNSName(NAME), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private = serialization.PrivateFormat.PKCS8
+    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
+    certificate, key = _certificate(tmp_path_factory.mktemp("tls"))
+    servers: list[http.server.ThreadingHTTPServer] = []
+    seen: list[str] = []
+
+    def serve(highest: ssl.TLSVersion | None = None, *, tls: bool = True) -> int:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.paths = seen  # type: ignore[attr-defined]
+        server.handle_error = lambda *_: None  # type: ignore[method-assign, assignment]
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            if highest is not None:
+                context.maximum_version = highest
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        servers.append(server)
+        return server.server_port
+
+    with socket.socket() as silent, socket.socket() as closed:
+        for listening in (silent, closed):
+            listening.bind(("127.0.0.1", 0))
+        silent.listen()
+        # Bound and not listening: nobody else can take the port, and connections are refused.
+        yield Net(
+            http=serve(tls=False),
+            tls=serve(),
+            tls12=serve(ssl.TLSVersion.TLSv1_2),
+            closed=closed.getsockname()[1],
+            silent=silent.getsockname()[1],
+            authority=certificate,
+            paths=seen,
+        )
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curl, "TCP_SECONDS", 1)
+    monkeypatch.setattr(curl, "TRANSFER_SECONDS", 3)
+    monkeypatch.setattr(curl, "CONNECT_SECONDS", 2)
+
+
+def run(text: str, net: Net, *extra: str, trust: bool = True, redirect: bool = True) -> Output:
+    """The real curl with a work list. It can reach nothing but 127.0.0.1: every name and address is led there."""
+    lines = ['connect-to = "::127.0.0.1:"'] if redirect else []
+    if trust:
+        lines.append(f"cacert = {net.authority}")
+    lines += extra
+    added = "\n".join(lines) + "\n"
+    config = "next\n".join(added + block for block in text.split("next\n")).replace('"NUL"', '"/dev/null"')
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    done = subprocess.run(
+        ["curl", *curl.ARGUMENTS.split()], input=config.encode(), capture_output=True, env=environment, check=False, timeout=20
+    )
+    return Output(done.stdout.decode(), done.stderr.decode(), done.returncode)
+
+
+def reach(net: Net, *probes: Probe, trust: bool = True) -> dict[Probe, Value]:
+    return rows(probes, run(work_list(probes, None), net, trust=trust))
+
+
+def http_probe(net: Net, path: str = "/") -> Probe:
+    return Probe(scheme="http", host=NAME, port=net.http, path=path)
+
+
+def tls_probe(port: int, **more: Any) -> Probe:
+    return Probe(scheme="https", host=NAME, port=port, **more)
+
+
+@needs_curl
+def test_all_kinds_of_ends_are_told_apart_in_one_run(net: Net) -> None:
+    ok, missing = http_probe(net), http_probe(net, "/missing")
+    refused = Probe(scheme="http", host=NAME, port=net.closed)
+    secure = tls_probe(net.tls)
+    open_port = Probe(scheme="tcp", host="192.0.2.7", port=net.silent)
+    closed_port = Probe(scheme="tcp", host="192.0.2.7", port=net.closed)
+    spoken = Probe(scheme="tcp", host="192.0.2.7", port=net.http)
+    silent = Probe(scheme="http", host=NAME, port=net.silent)
+    probes = [ok, missing, refused, secure, open_port, closed_port, spoken, silent]
+    found = reach(net, *probes)
+    assert list(found) == probes
+    codes = {probe: (row["connected"], row["http_code"], row["exit_code"]) for probe, row in found.items()}
+    assert codes == {
+        ok: (True, 200, 0),
+        missing: (True, 404, 0),
+        refused: (False, 0, 7),
+        secure: (True, 200, 0),
+        open_port: (True, 0, 0),
+        closed_port: (False, 0, 7),
+        spoken: (True, 200, 0),
+        silent: (True, 0, 28),
+    }
+    assert found[ok]["remote_ip"] == "127.0.0.1"
+    assert found[open_port]["error"] == ""
+    assert "onnect" in found[refused]["error"]
+
+
+@needs_curl
+def test_a_certificate_that_is_not_trusted_is_exit_code_60(net: Net) -> None:
+    probe = tls_probe(net.tls)
+    row = reach(net, probe, trust=False)[probe]
+    assert (row["connected"], row["http_code"], row["exit_code"]) == (True, 0, 60)
+    other = Probe(scheme="https", host="other.example.net", port=net.tls)
+    assert reach(net, other)[other]["exit_code"] == 60
+
+
+@needs_curl
+def test_a_version_of_tls_is_pinned_both_ways(net: Net) -> None:
+    probes = [tls_probe(port, tls=version) for port in (net.tls, net.tls12) for version in ("1.2", "1.3")]
+    codes = [row["exit_code"] for row in reach(net, *probes).values()]
+    assert codes[:3] == [0, 0, 0]
+    assert codes[3] == 35
+
+
+@needs_curl
+def test_more_than_one_round_of_transfers_reports_on_each_once(net: Net) -> None:
+    probes = [http_probe(net, f"/{number}") for number in range(curl.PARALLEL + 10)]
+    found = reach(net, *probes)
+    assert [row["http_code"] for row in found.values()] == [200] * len(probes)
+
+
+@needs_curl
+def test_the_query_of_a_url_is_asked_for(net: Net) -> None:
+    probe = Probe.of_url(f"http://{NAME}:{net.http}/a?b=c&d=%20")
+    assert reach(net, probe)[probe]["http_code"] == 200
+    assert net.paths[-1] == "/a?b=c&d=%20"
+
+
+@needs_curl
+def test_a_proxy_is_asked_and_what_goes_around_it_is_not(net: Net) -> None:
+    proxy = f"http://127.0.0.1:{net.http}"
+    probes = [
+        Probe(scheme="http", host="far.example.net", port=net.closed),
+        Probe(scheme="http", host="near.example.org", port=net.closed),
+        Probe(scheme="tcp", host="192.0.2.7", port=net.closed),
+    ]
+    # Names around the proxy are led to loopback too, and resolved nowhere.
+    text = work_list(probes, proxy, ["*.example.org", "192.0.2.0/24"])
+    blocks = text.split("next\n")
+    assert all(f'proxy = "{proxy}"\n' in block for block in blocks[:2])
+    assert 'proxy = ""\nnoproxy = "*"\n' in blocks[2]
+    resolve = ["near.example.org", "far.example.net", "192.0.2.7"]
+    extra = [f"resolve = {host}:{net.closed}:127.0.0.1" for host in resolve]
+    first, second = (rows(probes, run(block, net, *extra, redirect=False)) for block in blocks[:2])
+    assert first[probes[0]]["http_code"] == 200
+    assert second[probes[1]]["exit_code"] == 7
+
+
+HOSTILE = [
+    'x" \noutput = "PWNED',
+    "x\noutput = PWNED\n",
+    "x\r\noutput = PWNED\r\n",
+    'x"\nnext\nurl = "file:///etc/hostname',
+    "x\\",
+    'x\\"',
+    'x\\\\"\noutput = PWNED',
+    "x\0y",
+    "x\ty\x0bz\x1b",
+    "[1-3]",
+    "{a,b,c}",
+    "x # y",
+    " x",
+    "größe",
+]
+
+
+@needs_curl
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_path_or_proxy_adds_no_option(
+    text: str, net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    probes = [http_probe(net, f"/{text}"), http_probe(net, "/after")]
+    net.paths.clear()
+    output = run(work_list(probes, None), net)
+    found = rows(probes, output)
+    assert found[probes[1]]["http_code"] == 200
+    assert set(found) == set(probes)
+    assert len(net.paths) <= 2
+    assert "must not come back" not in output.stdout
+    # As a proxy: it may be of no use, but it is nothing else. What reaches the network is led to loopback.
+    proxied = run(work_list(probes, f"http://127.0.0.1:{net.closed}/{text}"), net)
+    assert "must not come back" not in proxied.stdout
+    assert set(rows(probes, proxied)) == set(probes)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_curl
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://192.0.2.1/x", "gopher://192.0.2.1/x", "telnet://192.0.2.1"])
+def test_nothing_but_http_is_spoken(url: str, net: Net) -> None:
+    probe = Probe.of_url(url)
+    output = run(work_list([probe], None), net)
+    assert rows([probe], output)[probe]["exit_code"] in (1, 3)
+    assert "must not come back" not in output.stdout
+
+
+@given(st.text(), st.text(), st.text())
+def test_each_option_stays_on_its_line(host: str, path: str, proxy: str) -> None:
+    text = work_list([Probe(scheme="https", host=host, port=443, path=path)], proxy, [host])
+    lines = text.split("\n")
+    assert [line.partition(" ")[0] for line in lines] == [
+        "url",
+        "proto",
+        "globoff",
+        "output",
+        "write-out",
+        "connect-timeout",
+        "max-time",
+        "max-filesize",
+        "proxy",
+        "noproxy",
+        "",
+    ]
+    assert not any(character < " " or character == "\x7f" for character in text.replace("\n", ""))
+    for line in lines:
+        value = line.partition(" = ")[2].replace("\\\\", "").replace('\\"', "")
+        assert value.count('"') in (0, 2)
+        assert not value or (value[0] == value[-1] == '"')
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://a.example.net", "https://a.example.net/"),
+        ("https://a.example.net:443/x", "https://a.example.net/x"),
+        ("http://A.example.net:8080/X?y=z", "http://a.example.net:8080/X?y=z"),
+        ("https://user:secret@a.example.net/", "https://a.example.net/"),
+        ("http://[2001:db8::1]:81/", "http://[2001:db8::1]:81/"),
+    ],
+)
+def test_a_url_is_told_in_its_plain_form(url: str, expected: str) -> None:
+    assert Probe.of_url(url).url == expected
+
+
+def test_a_bare_connection_is_named_by_host_and_port() -> None:
+    assert Probe(scheme="tcp", host="192.0.2.7", port=22).url == "tcp://192.0.2.7:22"
+    assert 'url = "http://[2001:db8::1]:22/"' in work_list([Probe(scheme="tcp", host="2001:db8::1", port=22)], None)
+
+
+# Reports
+
+PROBES = [Probe(scheme="http", host=f"h{number}.example.net", port=80) for number in range(3)]
+REPORT = {"exitcode": 0, "http_code": 200, "time_connect": 0.01, "errormsg": None, "remote_ip": "192.0.2.1"}
+
+
+def report(number: int | str, **changes: object) -> str:
+    return f"{number} {json.dumps({**REPORT, **changes})}\n"
+
+
+def read(stdout: str, stderr: str = "", exit_code: int = 0) -> dict[Probe, Value]:
+    return rows(PROBES, Output(stdout, stderr, exit_code))
+
+
+def test_reports_are_sorted_and_what_is_no_report_is_passed_over() -> None:
+    text = f"noise\r\n{report(2)}\r\n7 {{}}\n-1 {{}}\n٣ {{}}\n{'9' * 5000} {{}}\n1 [1]\n1 {{\n{report(0)}0"
+    assert list(read(text)) == [PROBES[0], PROBES[2]]
+
+
+def test_a_truncated_output_has_the_reports_that_are_whole() -> None:
+    text = report(0) + report(1)
+    assert list(read(text[:-20])) == [PROBES[0]]
+
+
+@pytest.mark.parametrize("exit_code", [1, 3, 9009])
+def test_a_node_without_curl_does_not_have_the_program(exit_code: int) -> None:
+    with pytest.raises(WireError, match="did not run") as error:
+        read("", "'curl.exe' is not recognized", exit_code)
+    assert error.value.status is Status.NOT_PRESENT
+    assert "is not recognized" in error.value.reason
+
+
+@pytest.mark.parametrize("exit_code", [0, 2, 26, -1])
+def test_no_report_at_all_is_an_error(exit_code: int) -> None:
+    with pytest.raises(WireError, match=f"exit code {exit_code}") as error:
+        read("garbage", "curl: (2) no\nURL " * 500, exit_code)
+    assert error.value.status is Status.FAILED
+    assert len(error.value.reason) < 400
+
+
+def test_nothing_to_reach_is_no_error() -> None:
+    assert rows([], Output("", "", 0)) == {}
+
+
+def test_times_are_taken_out_of_messages() -> None:
+    message = "Failed to connect to h0.example.net port 80 after 2031 ms: Couldn't connect to server"
+    row = read(report(0, errormsg=message, exitcode=7, http_code=0, time_connect=0))[PROBES[0]]
+    assert row["error"] == "Failed to connect to h0.example.net port 80: Couldn't connect to server"
+    assert row["connected"] is False
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)
+)
+
+
+@given(st.dictionaries(st.sampled_from([*REPORT, "response_code"]), ANY | st.just(10**400)))
+def test_whatever_a_report_holds_it_is_a_row_of_plain_data(content: dict[str, object]) -> None:
+    found = read(f"0 {json.dumps(content)}\n{report(1)}")
+    if PROBES[0] in found:
+        row = found[PROBES[0]]
+        assert json.loads(json.dumps(row, allow_nan=False)) == row
+        assert isinstance(row["http_code"], int)
+        assert row["error"].isprintable()
+        assert str(row).encode()
+
+
+@given(st.text())
+def test_any_output_is_rows_or_a_wire_error(text: str) -> None:
+    for stdout in (text, f"0 {text}", f"0 {{{text}"):
+        try:
+            assert read(stdout)
+        except WireError as error:
+            assert error.reason
+
+
+def test_the_time_for_a_work_list_grows_by_rounds() -> None:
+    assert curl.seconds_needed([]) == 10.0
+    assert curl.seconds_needed(PROBES) == curl.TRANSFER_SECONDS + 10
+    assert curl.seconds_needed(PROBES * 17) == 2 * curl.TRANSFER_SECONDS + 10
