@@ -13,7 +13,6 @@ import click
 from azpreflight.cli import options as opt
 from azpreflight.cli.catalogue import rules_group
 from azpreflight.cli.output import complain, progress_bar, require_writable, show, write_whole
-from azpreflight.cli.plan import print_plan
 from azpreflight.credentials import (
     USERNAME_VARIABLE,
     Credential,
@@ -91,6 +90,9 @@ def demo(**values: Any) -> int:
 @click.option("--json", "json_file", metavar="FILE", help="Write the plan as JSON; '-' is standard output.")
 def plan(site: Path, json_file: str | None, **values: Any) -> int:
     """Show what would be judged, and every request that each node would get. Contacts nobody."""
+    # Describing requests loads the network libraries, which other commands do without.
+    from azpreflight.cli.plan import print_plan
+
     require_writable(json_file)
     print_plan(Preflight(load_site(site), opt.options_from(values)).plan, json_file)
     return 0

@@ -139,7 +139,7 @@ class Preflight:
     def _live(self, credential: Credential) -> tuple[NodeSource, SiteSource]:
         # The sources load the network libraries, which a recording does without.
         from azpreflight.facts.dns import DnsSource
-        from azpreflight.facts.winrm.session import Endpoint
+        from azpreflight.facts.winrm.channel import Endpoint
         from azpreflight.facts.winrm.source import WinrmSource
 
         settings = self._loaded.site.winrm

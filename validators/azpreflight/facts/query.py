@@ -13,6 +13,13 @@ Reference = str
 """A value of the declaration by its name, for example `site.gateway` (see `azpreflight.site.references`)."""
 
 
+class FromFact(Frozen):
+    """A value taken from the rows of another fact of the same node."""
+
+    fact: str
+    property: str
+
+
 class CimQuery(Frozen, tag_field="from", tag="cim"):
     """An enumeration of a CIM class.
 
@@ -37,6 +44,21 @@ class RegistryQuery(Frozen, tag_field="from", tag="registry"):
     key: Annotated[str, msgspec.Meta(pattern=r"^(HKLM|HKU|HKCR)\\")]
     recurse: bool = False
     values: tuple[str, ...] = ()
+
+
+class MethodQuery(Frozen, tag_field="from", tag="method"):
+    """The outputs of a reading method (see `azpreflight.facts.winrm.cim.READING_METHODS`), one row for each call.
+
+    arguments: inputs in the order of the class's definition. keys: the key of each instance, taken from the rows of
+    another fact, as property of the class and where its value comes from; none for a static method. Each row holds the
+    keys beside the outputs.
+    """
+
+    namespace: str
+    class_: str = msgspec.field(name="class")
+    method: str
+    arguments: dict[str, str | int] = {}
+    keys: dict[str, FromFact] = {}
 
 
 class WinrmQuery(Frozen, tag_field="from", tag="winrm"):
@@ -80,13 +102,6 @@ class DnsQuery(Frozen, tag_field="from", tag="dns"):
     type: Literal["A", "AAAA", "PTR", "SOA", "NS", "SRV", "CNAME"]
 
 
-class FromFact(Frozen):
-    """A bound value taken from the rows of another fact of the same node."""
-
-    fact: str
-    property: str
-
-
 class Query(Frozen, kw_only=True):
     """The definition of one fact.
 
@@ -95,7 +110,7 @@ class Query(Frozen, kw_only=True):
     not observed) this one is not asked. nodes: every node, or only the first that answers for all.
     """
 
-    read: CimQuery | RegistryQuery | WinrmQuery | ProgramQuery | CurlQuery | DnsQuery
+    read: CimQuery | MethodQuery | RegistryQuery | WinrmQuery | ProgramQuery | CurlQuery | DnsQuery
     title: str
     sureness: Sureness
     basis: str
@@ -112,4 +127,6 @@ class Query(Frozen, kw_only=True):
     def depends_on(self) -> frozenset[str]:
         """The facts that have to be observed before this one can be asked."""
         bound = {value.fact for value in self.bind.values() if isinstance(value, FromFact)}
+        if isinstance(self.read, MethodQuery):
+            bound |= {value.fact for value in self.read.keys.values()}
         return frozenset(bound | ({self.asked_when} if self.asked_when else set()))

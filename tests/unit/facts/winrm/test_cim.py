@@ -115,7 +115,9 @@ def test_an_enumeration_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> 
     numbers = itertools.count()
     node = Node(
         lambda sent: (
-            "" if sent.operation == "Release" else page(thing(1), f"c{next(numbers)}", first=sent.operation == "Enumerate")
+            ""
+            if sent.operation == "Release"
+            else page(thing(1), f"c{next(numbers)}", first=sent.operation == "Enumerate")
         )
     )
     with pytest.raises(WireError, match="more than 50 items"):
@@ -144,7 +146,12 @@ def test_quotes_and_backslashes_are_escaped(text: str, quoted: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    [("StdRegProv", "SetDWORDValue"), ("StdRegProv", "DeleteKey"), ("Win32_Process", "Create"), ("StdRegProv", "x/EnumKey")],
+    [
+        ("StdRegProv", "SetDWORDValue"),
+        ("StdRegProv", "DeleteKey"),
+        ("Win32_Process", "Create"),
+        ("StdRegProv", "x/EnumKey"),
+    ],
 )
 def test_a_method_that_is_not_known_to_read_is_never_sent(name: str, method: str) -> None:
     node = playing()

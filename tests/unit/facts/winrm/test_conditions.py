@@ -27,7 +27,9 @@ OF_GROUP: dict[str, str | FromFact] = {
 
 
 def query(where: str | None, and_: str | None = None, **bind: str | FromFact) -> tuple[Query, CimQuery]:
-    read = CimQuery(namespace="root/cimv2", class_="Win32_GroupUser", properties=("PartComponent",), where=where, and_=and_)
+    read = CimQuery(
+        namespace="root/cimv2", class_="Win32_GroupUser", properties=("PartComponent",), where=where, and_=and_
+    )
     return Query(read=read, title="x", sureness=Sureness.DOCUMENTED, basis="x", bind=dict(bind)), read
 
 
@@ -98,7 +100,20 @@ def test_many_values_are_asked_in_batches(count: int, sizes: list[int]) -> None:
     assert [f"n{number}'" in "".join(map(str, found)) for number in range(count)] == [True] * count
 
 
-HOSTILE = ["O'Brien", 'the "x"', "a\\y", "O'Brien \"x\" \\ y", "\\", "'", '"', "\\'", "x' OR 'a'='a", "%_[a]", "{n}", "größer"]
+HOSTILE = [
+    "O'Brien",
+    'the "x"',
+    "a\\y",
+    'O\'Brien "x" \\ y',
+    "\\",
+    "'",
+    '"',
+    "\\'",
+    "x' OR 'a'='a",
+    "%_[a]",
+    "{n}",
+    "größer",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -162,9 +177,7 @@ def test_a_placeholder_that_nothing_is_bound_to_is_refused() -> None:
         (seen(None, Status.TIMED_OUT, "late"), Status.TIMED_OUT, "needs group: late"),
     ],
 )
-def test_without_the_other_fact_nothing_is_asked(
-    facts: dict[str, Observation], status: Status, reason: str
-) -> None:
+def test_without_the_other_fact_nothing_is_asked(facts: dict[str, Observation], status: Status, reason: str) -> None:
     with pytest.raises(WireError) as error:
         filled(MEMBERS, facts=facts, **OF_GROUP)
     assert (error.value.status, error.value.reason) == (status, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import http.server
 import ipaddress
@@ -142,7 +143,12 @@ def run(text: str, net: Net, *extra: str, trust: bool = True, redirect: bool = T
     config = "next\n".join(added + block for block in text.split("next\n")).replace('"NUL"', '"/dev/null"')
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     done = subprocess.run(
-        ["curl", *curl.ARGUMENTS.split()], input=config.encode(), capture_output=True, env=environment, check=False, timeout=20
+        ["curl", *curl.ARGUMENTS.split()],
+        input=config.encode(),
+        capture_output=True,
+        env=environment,
+        check=False,
+        timeout=20,
     )
     return Output(done.stdout.decode(), done.stderr.decode(), done.returncode)
 
@@ -194,6 +200,20 @@ def test_a_certificate_that_is_not_trusted_is_exit_code_60(net: Net) -> None:
     assert (row["connected"], row["http_code"], row["exit_code"]) == (True, 0, 60)
     other = Probe(scheme="https", host="other.example.net", port=net.tls)
     assert reach(net, other)[other]["exit_code"] == 60
+
+
+@needs_curl
+def test_a_server_that_does_not_take_connections_is_not_connected(net: Net) -> None:
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        probes = [tls_probe(port), Probe(scheme="tcp", host="192.0.2.7", port=port)]
+        assert [(row["connected"], row["exit_code"]) for row in reach(net, *probes).values()] == [(False, 28)] * 2
 
 
 @needs_curl
@@ -278,7 +298,9 @@ def test_a_hostile_path_or_proxy_adds_no_option(
 
 
 @needs_curl
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://192.0.2.1/x", "gopher://192.0.2.1/x", "telnet://192.0.2.1"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/hostname", "ftp://192.0.2.1/x", "gopher://192.0.2.1/x", "telnet://192.0.2.1"]
+)
 def test_nothing_but_http_is_spoken(url: str, net: Net) -> None:
     probe = Probe.of_url(url)
     output = run(work_list([probe], None), net)

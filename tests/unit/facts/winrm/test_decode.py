@@ -105,7 +105,9 @@ def test_blanks_belong_to_a_string() -> None:
     assert one("Text", "  two \n lines ") == "  two \n lines "
 
 
-@pytest.mark.parametrize(("text", "value"), [("true", True), ("TRUE", True), ("False", False), ("1", True), ("0", False)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("TRUE", True), ("False", False), ("1", True), ("0", False)]
+)
 def test_booleans_come_in_any_letter_case(text: str, value: bool) -> None:
     assert one("Flag", text) is value
 
@@ -219,9 +221,7 @@ def test_a_reference_becomes_class_and_keys() -> None:
 
 def test_a_key_may_itself_be_a_reference() -> None:
     inner = REFERENCE.format('<w:Selector Name="Id">7</w:Selector>')
-    outer = REFERENCE.format(
-        f'<w:Selector Name="Part"><a:EndpointReference>{inner}</a:EndpointReference></w:Selector>'
-    )
+    outer = REFERENCE.format(f'<w:Selector Name="Part"><a:EndpointReference>{inner}</a:EndpointReference></w:Selector>')
     assert one("Owner", outer) == {
         "class": "Test_Owner",
         "keys": {"Part": {"class": "Test_Owner", "keys": {"Id": "7"}}},
@@ -315,15 +315,29 @@ def test_an_unknown_property_is_kept_as_text() -> None:
 
 
 def test_a_class_that_the_table_does_not_hold_is_all_text() -> None:
-    found = Decoder(table(), NAMESPACE, "Test_Nothing", None).item(element("<p:Test_Nothing><p:A>5</p:A></p:Test_Nothing>"))
+    found = Decoder(table(), NAMESPACE, "Test_Nothing", None).item(
+        element("<p:Test_Nothing><p:A>5</p:A></p:Test_Nothing>")
+    )
     assert found == {"A": "5"}
 
 
 # Any XML at all
 
-NAMES = st.sampled_from([*PROPERTIES, "Unknown", "XmlFragment", "Location", "Datetime", "Interval", "EndpointReference"])
+NAMES = st.sampled_from(
+    [*PROPERTIES, "Unknown", "XmlFragment", "Location", "Datetime", "Interval", "EndpointReference"]
+)
 SCRAPS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=12) | st.sampled_from(
-    ["true", "5", "-1", "1e9", "2024-03-01T10:20:30Z", "0001-01-01T00:00:00+14:00", "P1D", "9" * 25, "99999999999999.000000+999"]
+    [
+        "true",
+        "5",
+        "-1",
+        "1e9",
+        "2024-03-01T10:20:30Z",
+        "0001-01-01T00:00:00+14:00",
+        "P1D",
+        "9" * 25,
+        "99999999999999.000000+999",
+    ]
 )
 PREFIXES = st.sampled_from(["", "p:", "cim:", "a:", "w:"])
 ATTRIBUTES = st.sampled_from(

@@ -190,7 +190,9 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), ex
 
 
 @given(TEXTS.map(lambda text: text.replace('"', "")), TEXTS, TEXTS, TEXTS)
-def test_whatever_a_fault_says_it_has_a_status_and_a_bounded_reason(code: str, message: str, sub: str, uri: str) -> None:
+def test_whatever_a_fault_says_it_has_a_status_and_a_bounded_reason(
+    code: str, message: str, sub: str, uri: str
+) -> None:
     content = f'<f:WSManFault Code="{code}"><f:Message>{message}</f:Message></f:WSManFault>'
     found = read(FAULT.format(sub, "", f"<w:FaultDetail>{uri}</w:FaultDetail>{content}"))
     assert found.status in Status

@@ -126,9 +126,7 @@ def test_a_registry_key_is_one_argument_or_refused(key: str, recurse: bool) -> N
         line = line_of(RegistryQuery(key=f"HKLM\\{key}", recurse=recurse))
     except ValueError:
         return
-    assert line == (
-        f'%SystemRoot%\\System32\\reg.exe query "HKLM\\{key}"{" /s" if recurse else ""} /reg:64'
-    )
+    assert line == (f'%SystemRoot%\\System32\\reg.exe query "HKLM\\{key}"{" /s" if recurse else ""} /reg:64')
     assert not set(SPECIAL + '"') & set(key)
     assert not key.endswith("\\")
 
@@ -145,7 +143,10 @@ LINE = '%SystemRoot%\\System32\\reg.exe query "HKLM\\SOFTWARE\\X" /reg:64'
 
 def test_a_chain_runs_each_line_and_tells_its_exit_code() -> None:
     (chain,) = chains(["a", "b"], "t")
-    assert chain == '%SystemRoot%\\System32\\cmd.exe /d /v:on /s /c "a & echo ##t:0 !errorlevel! & b & echo ##t:1 !errorlevel!"'
+    assert (
+        chain
+        == '%SystemRoot%\\System32\\cmd.exe /d /v:on /s /c "a & echo ##t:0 !errorlevel! & b & echo ##t:1 !errorlevel!"'
+    )
 
 
 def test_nothing_to_run_is_no_chain() -> None:
@@ -183,7 +184,15 @@ def test_outputs_and_exit_codes_come_apart_again(results: list[tuple[str, int]])
 
 @pytest.mark.parametrize(
     "echo",
-    ["##other:0 0\r\n", "##tok:0\r\n", "##tok: 0 0\r\n", "##TOK:0 0\r\n", "##tok:x 0\r\n", "##tok:0 5x\r\n", "##tok:" + "9" * 5000 + " 0\r\n"],
+    [
+        "##other:0 0\r\n",
+        "##tok:0\r\n",
+        "##tok: 0 0\r\n",
+        "##TOK:0 0\r\n",
+        "##tok:x 0\r\n",
+        "##tok:0 5x\r\n",
+        "##tok:" + "9" * 5000 + " 0\r\n",
+    ],
 )
 def test_marks_that_are_not_the_ones_of_this_run_are_output(echo: str) -> None:
     assert unchain(f"a\r\n{echo}##tok:0 7 \r\n", "tok") == {0: (f"a\r\n{echo}", 7)}

@@ -89,7 +89,9 @@ def test_the_count_of_matches_of_a_search_is_no_data() -> None:
 
 
 def test_subkeys_have_names_relative_to_the_key() -> None:
-    found = parse(FULL, "    A    REG_SZ    x", "", f"{FULL}\\Sub", "    B    REG_SZ    y", "", f"{FULL}\\Sub\\Below", "")
+    found = parse(
+        FULL, "    A    REG_SZ    x", "", f"{FULL}\\Sub", "    B    REG_SZ    y", "", f"{FULL}\\Sub\\Below", ""
+    )
     assert {key: list(values) for key, values in found.items()} == {"": ["A"], "Sub": ["B"], "Sub\\Below": []}
 
 
@@ -157,7 +159,12 @@ def test_what_is_not_in_the_format_is_refused(lines: tuple[str, ...]) -> None:
     assert len(error.value.reason) < 300
 
 
-@given(st.text() | st.lists(st.sampled_from([FULL, f"{FULL}\\S", "", "    A    REG_SZ", "    B    REG_DWORD    0x1", "x"])).map("\r\n".join))
+@given(
+    st.text()
+    | st.lists(st.sampled_from([FULL, f"{FULL}\\S", "", "    A    REG_SZ", "    B    REG_DWORD    0x1", "x"])).map(
+        "\r\n".join
+    )
+)
 def test_any_text_is_a_tree_or_a_wire_error(text: str) -> None:
     try:
         assert registry.parse(TREE, text)["keys"]
@@ -178,9 +185,7 @@ DATA: dict[str, st.SearchStrategy[Value]] = {
     "REG_MULTI_SZ": st.lists(st.text(LETTERS, min_size=1, max_size=8), max_size=3),
     "REG_BINARY": st.binary(max_size=8).map(lambda data: data.hex().upper()),
 }
-ENTRIES = st.sampled_from(sorted(DATA)).flatmap(
-    lambda kind: DATA[kind].map(lambda data: {"type": kind, "data": data})
-)
+ENTRIES = st.sampled_from(sorted(DATA)).flatmap(lambda kind: DATA[kind].map(lambda data: {"type": kind, "data": data}))
 KEYS = st.lists(NAMES, max_size=3).map("\\".join)
 TREES = st.dictionaries(KEYS, st.dictionaries(NAMES, ENTRIES, max_size=4), max_size=4)
 

@@ -111,7 +111,12 @@ def test_bytes_are_an_element_or_a_wire_error(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"\xef\xbb\xbf<a/>", b'<?xml version="1.0" encoding="utf-8"?><a/>', b"<a>" * DEEPEST + b"</a>" * DEEPEST, b"<a/>\r\n"],
+    [
+        b"\xef\xbb\xbf<a/>",
+        b'<?xml version="1.0" encoding="utf-8"?><a/>',
+        b"<a>" * DEEPEST + b"</a>" * DEEPEST,
+        b"<a/>\r\n",
+    ],
 )
 def test_a_mark_of_utf8_a_declaration_and_a_deep_tree_are_taken(data: bytes) -> None:
     assert local(parse(data)) == "a"

@@ -128,7 +128,8 @@ def rows(probes: Sequence[Probe], output: Output) -> dict[Probe, Value]:
 
 
 def _row(probe: Probe, report: dict[str, Value]) -> Value:
-    connected = _number(report.get("time_connect")) > 0
+    # Where TLS fails, curl tells no time of the connect; an address of its own it has only when connected.
+    connected = _number(report.get("time_connect")) > 0 or _address(report.get("local_ip")) is not None
     return {
         "host": probe.host,
         "port": probe.port,

@@ -1,34 +1,16 @@
-"""Why a node could not be reached, in words that lead to the cause; and what name its certificate must bear."""
+"""Why a node could not be reached, in words that lead to the cause."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-from typing import Any
 
 import requests
-import requests.adapters
 import urllib3.exceptions
 import urllib3.util.ssl_match_hostname
 
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.errors import WireError
-
-
-class _NamedAdapter(requests.adapters.HTTPAdapter):
-    """Connects as told, and holds the certificate to another name: that of the node behind a tunnel."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, assert_hostname=self._name, **kwargs)
-
-
-def expect_certificate(http: requests.Session, name: str) -> None:
-    """Hold certificates of HTTPS answers to `name`, wherever the connection goes."""
-    http.mount("https://", _NamedAdapter(name))
 
 
 def explain(error: Exception, url: str, *, answered: bool) -> WireError:

@@ -17,7 +17,8 @@ from azpreflight.facts.query import CimQuery, CurlQuery, DnsQuery, ProgramQuery,
 from azpreflight.facts.winrm import cim, curl, programs, registry
 from azpreflight.facts.winrm.conditions import conditions
 from azpreflight.facts.winrm.errors import Rejected, WireError
-from azpreflight.facts.winrm.session import Endpoint, Session
+from azpreflight.facts.winrm.channel import Endpoint
+from azpreflight.facts.winrm.session import Session
 from azpreflight.facts.winrm.shell import Shell, open_shell
 from azpreflight.model import Value
 from azpreflight.site.model import Node
@@ -226,7 +227,7 @@ class _Conversation:
                 self._missing([name], WireError(Status.NOT_ASKED, reason))
 
     def _authentication(self) -> None:
-        if not self._session.authenticated and self._rejected is None and len(self._queries) == 1:
+        if not self._session.accepted and self._rejected is None and len(self._queries) == 1:
             # Nothing else is wanted of this node: one harmless request proves the credential.
             try:
                 cim.config(self._session, self._deadline)
@@ -234,7 +235,7 @@ class _Conversation:
                 self._rejected = error.reason
             except WireError as error:
                 self._missing([AUTHENTICATION], error)
-        if self._rejected is not None or self._session.authenticated:
+        if self._rejected is not None or self._session.accepted:
             endpoint = self._session.endpoint
             outcome = "rejected" if self._rejected is not None else "accepted"
             self._observed(
