@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azpreflight.facts import deadline as module
 from azpreflight.facts.deadline import Deadline
 
 
@@ -24,7 +24,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(module.time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(time, "monotonic", clock.monotonic)
     return clock
 
 
@@ -70,7 +70,7 @@ def test_calling_off_ends_a_deadline_and_all_within_it() -> None:
 @given(st.floats(-10, 1000), st.lists(st.floats(-10, 1000), max_size=5))
 def test_none_outlasts_the_one_it_came_from(seconds: float, inner: list[float]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.time, "monotonic", Clock().monotonic)
+        patch.setattr(time, "monotonic", Clock().monotonic)
         deadline = Deadline(seconds)
         for found in inner:
             last, deadline = deadline, deadline.within(found)

@@ -64,13 +64,14 @@ def test_what_was_observed_comes_back(tmp_path: Path) -> None:
     assert recording.manifest == manifest()
 
 
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=8,
 )
 

@@ -112,6 +112,7 @@ connection_options: Callable[[Any], Any] = combined(
     click.option("--password-file", type=click.Path(path_type=Path), metavar="F", help="Password: first line of F."),
     click.option("--password-stdin", is_flag=True, help="Password: first line of standard input."),
     click.option("--transport", type=Choice(["auto", "ntlm", "basic"]), help="How to authenticate."),
+    click.option("--try-all-nodes", is_flag=True, help="Go on after a node has rejected the credential."),
     click.option("--no-progress", is_flag=True, help="No progress on the terminal."),
 )
 
@@ -134,6 +135,7 @@ def options_from(values: dict[str, Any], *, site_only: bool = False) -> Options:
             jobs=values.get("jobs", Limits.jobs), node_seconds=values.get("node_timeout", Limits.node_seconds)
         ),
         transport=Transport(transport) if transport else None,
+        try_all_nodes=values.get("try_all_nodes", False),
     )
 
 

@@ -55,6 +55,7 @@ class Options:
         redirections: where declared addresses are reached.
         limits: how much at once, and for how long.
         transport: how to authenticate; what the site says when None.
+        try_all_nodes: whether nodes are still tried after one has rejected the credential.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -65,6 +66,7 @@ class Options:
     redirections: Redirections = field(default_factory=Redirections)
     limits: Limits = field(default_factory=Limits)
     transport: Transport | None = None
+    try_all_nodes: bool = False
 
 
 class Preflight:
@@ -158,7 +160,8 @@ class Preflight:
                 transport=transport,
             )
 
-        return WinrmSource(credential, endpoint_of), DnsSource(self.options.redirections.reach)
+        winrm = WinrmSource(credential, endpoint_of, try_all=self.options.try_all_nodes)
+        return winrm, DnsSource(self.options.redirections.reach)
 
     def _reproducible(self, mode: Mode, facts: Facts, problems: Sequence[Problem], source: str) -> Report:
         """A report in which nothing depends on when and where it was made, but for `now`."""

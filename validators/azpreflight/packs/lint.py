@@ -13,7 +13,17 @@ import msgspec
 from azpreflight.checks.check import Check
 from azpreflight.documents import Document, Place, faults
 from azpreflight.errors import InputError, unknown
-from azpreflight.facts.query import CimQuery, CurlQuery, DnsQuery, FromFact, ProgramQuery, Query, RegistryQuery
+from azpreflight.facts.query import (
+    CimQuery,
+    CurlQuery,
+    DnsQuery,
+    FromFact,
+    MethodQuery,
+    ProgramQuery,
+    Query,
+    RegistryQuery,
+)
+from azpreflight.facts.winrm.cim import READING_METHODS
 from azpreflight.facts.winrm.programs import line_of
 from azpreflight.model import Outcome, Problem
 from azpreflight.packs.load import PackSet, read_examples
@@ -87,6 +97,8 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
     match query.read:
         case CimQuery() as read:
             yield from _cim(name, query, read, packs, where)
+        case MethodQuery() as read:
+            yield from _method(name, read, packs, where)
         case RegistryQuery() | ProgramQuery() as read:
             try:
                 line_of(read)
@@ -98,6 +110,14 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
             yield from _references(read.tcp, where)
         case DnsQuery() as read:
             yield from _references(read.names, where)
+
+
+def _method(name: str, read: MethodQuery, packs: PackSet, where: str) -> Iterator[Problem]:
+    if problems := packs.classes.check(read.namespace, read.class_, tuple(read.keys), where=where):
+        yield from problems
+    elif (read.class_.casefold(), read.method.casefold()) not in READING_METHODS:
+        message = f"{name}: {read.class_}.{read.method} is not on the list of reading methods"
+        yield Problem(code="not-allowed", message=message, where=where)
 
 
 def _references(names: Iterable[str], where: str) -> Iterator[Problem]:

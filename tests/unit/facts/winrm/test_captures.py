@@ -13,7 +13,6 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from unit.facts.winrm.support import NAMESPACES, Node
 
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.deadline import Deadline
@@ -24,6 +23,7 @@ from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.faults import fault_of
 from azpreflight.facts.winrm.shell import _collect
 from azpreflight.facts.winrm.soap import body_of, child, descendant, local, parse, text_of
+from unit.facts.winrm.support import NAMESPACES, Node
 
 VARIABLE = "AZPREFLIGHT_CAPTURES"
 ROOT = Path(__file__).parents[4]

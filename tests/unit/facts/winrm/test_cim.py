@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
-from unit.facts.winrm.support import NAMESPACE, Node, Sent, element, fault, table
 
 from azpreflight.facts.classes import Property
 from azpreflight.facts.deadline import Deadline
@@ -14,6 +13,7 @@ from azpreflight.facts.observation import Status
 from azpreflight.facts.query import CimQuery
 from azpreflight.facts.winrm import cim
 from azpreflight.facts.winrm.errors import Fault, WireError
+from unit.facts.winrm.support import NAMESPACE, Node, Sent, element, fault, table
 
 TABLE = table(Id=Property(type="uint32"), Names=Property(type="string", array=True))
 QUERY = CimQuery(namespace=NAMESPACE, class_="Test_Thing", properties=("Id", "Names"))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers.winrm import wql
 
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import CimQuery, FromFact, Query
@@ -16,11 +16,13 @@ from azpreflight.facts.winrm.conditions import ALTERNATIVES, conditions, describ
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Profile, Sureness, Value
 from azpreflight.site.model import Node, Site
+from servers.winrm import wql
 
 NODE = Node(name="azl1", address="192.0.2.11")
 SITE = Site(name="lab", profile=Profile.LOCAL_IDENTITY, nodes=(NODE, Node(name="azl2", address="192.0.2.12")))
 MEMBERS = "GroupComponent=\"Win32_Group.Domain='{domain}',Name='{group}'\""
-OF_GROUP: dict[str, str | FromFact] = {
+Bound: TypeAlias = str | FromFact
+OF_GROUP: dict[str, Any] = {
     "domain": FromFact(fact="group", property="Domain"),
     "group": FromFact(fact="group", property="Name"),
 }
@@ -42,7 +44,7 @@ def seen(value: Value, status: Status = Status.OBSERVED, reason: str | None = No
 
 
 def filled(
-    where: str | None, and_: str | None = None, *, facts: dict[str, Observation] | None = None, **bind: str | FromFact
+    where: str | None, and_: str | None = None, *, facts: dict[str, Observation] | None = None, **bind: Bound
 ) -> list[str | None]:
     whole, read = query(where, and_, **bind)
     return conditions(whole, read, SITE, NODE, facts or {})

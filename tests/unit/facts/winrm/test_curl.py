@@ -40,7 +40,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 class Handler(http.server.BaseHTTPRequestHandler):
     """404 for /missing, else 200 with more text than anybody wants in a report."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+    def do_GET(self) -> None:
         self.server.paths.append(self.path)  # type: ignore[attr-defined]
         self.send_response(404 if self.path == "/missing" else 200)
         self.end_headers()
@@ -96,7 +96,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
     def serve(highest: ssl.TLSVersion | None = None, *, tls: bool = True) -> int:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.paths = seen  # type: ignore[attr-defined]
-        server.handle_error = lambda *_: None  # type: ignore[method-assign, assignment]
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate, key)
@@ -366,7 +366,7 @@ def read(stdout: str, stderr: str = "", exit_code: int = 0) -> dict[Probe, Value
 
 
 def test_reports_are_sorted_and_what_is_no_report_is_passed_over() -> None:
-    text = f"noise\r\n{report(2)}\r\n7 {{}}\n-1 {{}}\n٣ {{}}\n{'9' * 5000} {{}}\n1 [1]\n1 {{\n{report(0)}0"
+    text = f"noise\r\n{report(2)}\r\n7 {{}}\n-1 {{}}\n\u0663 {{}}\n{'9' * 5000} {{}}\n1 [1]\n1 {{\n{report(0)}0"
     assert list(read(text)) == [PROBES[0], PROBES[2]]
 
 
@@ -421,10 +421,8 @@ def test_whatever_a_report_holds_it_is_a_row_of_plain_data(content: dict[str, ob
 @given(st.text())
 def test_any_output_is_rows_or_a_wire_error(text: str) -> None:
     for stdout in (text, f"0 {text}", f"0 {{{text}"):
-        try:
+        with contextlib.suppress(WireError):
             assert read(stdout)
-        except WireError as error:
-            assert error.reason
 
 
 def test_the_time_for_a_work_list_grows_by_rounds() -> None:

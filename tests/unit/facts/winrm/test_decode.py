@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import math
@@ -10,13 +11,13 @@ from xml.sax.saxutils import escape
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from unit.facts.winrm.support import NAMESPACE, NAMESPACES, element, table
 
 from azpreflight.facts.classes import Property
 from azpreflight.facts.winrm.decode import Decoder
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.soap import parse
 from azpreflight.model import Value
+from unit.facts.winrm.support import NAMESPACE, NAMESPACES, element, table
 
 P = Property
 PROPERTIES = {
@@ -143,7 +144,7 @@ def test_a_real_that_json_cannot_carry_stays_text(text: str) -> None:
         ("Small", "1.0"),
         ("Small", "0x10"),
         ("Small", "1_000"),
-        ("Small", "٣"),
+        ("Small", "\u0663"),
         ("Big", "9" * 5000),
         ("Real", "one"),
         ("Real", "1_0"),
@@ -285,7 +286,8 @@ def test_a_fragment_has_no_namespaces_and_decodes_as_the_instance_does() -> None
 
 
 def test_a_derived_class_has_its_own_name_and_the_properties_of_its_base() -> None:
-    derived = '<q:Test_Special xmlns:q="urn:q" xsi:type="q:Test_Special_Type"><q:Big>5</q:Big><q:Own>x</q:Own></q:Test_Special>'
+    content = "<q:Big>5</q:Big><q:Own>x</q:Own>"
+    derived = f'<q:Test_Special xmlns:q="urn:q" xsi:type="q:Test_Special_Type">{content}</q:Test_Special>'
     assert decoder().item(element(derived)) == {"Big": 5, "Own": "x", **dict.fromkeys(ARRAYS)}
 
 
@@ -362,11 +364,8 @@ TREES = st.recursive(
 @given(st.lists(TREES, max_size=6), st.sampled_from(["p:Test_Thing", "w:XmlFragment", "p:Test_Special", "p:Test_Part"]))
 @example(["<p:When><cim:Datetime>0001-01-01T00:00:00+14:00</cim:Datetime></p:When>"], "p:Test_Thing")
 def test_whatever_comes_is_a_row_or_a_wire_error(trees: list[str], tag: str) -> None:
-    try:
+    with contextlib.suppress(WireError):
         found = decoder().item(element(f"<{tag}>{''.join(trees)}</{tag}>"))
-    except WireError as error:
-        assert error.reason
-    else:
         assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.facts.winrm.support import body, element
 
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.soap import DEEPEST, body_of, child, descendant, envelope, local, parse, text_of
+from unit.facts.winrm.support import body, element
 
 TO, URI, ACTION = "http://node1:5985/wsman", "http://schemas.microsoft.com/wbem/wsman/1/wmi/root/cimv2/*", "urn:action"
 S, W = "{http://www.w3.org/2003/05/soap-envelope}", "{http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd}"
@@ -21,7 +22,7 @@ XML_TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")
 
 def sent(content: str = "", **more: dict[str, str]) -> ET.Element:
     """An envelope, parsed."""
-    return ET.fromstring(envelope(TO, URI, ACTION, content, timeout=60, **more))  # type: ignore[arg-type]
+    return ET.fromstring(envelope(TO, URI, ACTION, content, timeout=60, **more))
 
 
 def header(root: ET.Element, name: str) -> ET.Element:
@@ -103,10 +104,8 @@ def test_what_is_no_plain_xml_is_refused(data: bytes) -> None:
 
 @given(st.binary())
 def test_bytes_are_an_element_or_a_wire_error(data: bytes) -> None:
-    try:
+    with contextlib.suppress(WireError):
         assert parse(data).tag
-    except WireError as error:
-        assert error.reason
 
 
 @pytest.mark.parametrize(

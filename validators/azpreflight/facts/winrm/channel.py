@@ -161,11 +161,11 @@ class Channel:
         self._transport.close_session()
         self._http = self._pool = None
 
-    def send(self, message: bytes, deadline: Deadline) -> tuple[int, bytes]:
+    def send(self, message: bytes, deadline: Deadline) -> bytes:
         """Send one envelope. The first one authenticates.
 
         Returns:
-            HTTP status and decrypted body.
+            The decrypted body, an answer or a fault.
 
         Raises:
             Rejected: the credential, or a connection that the node does not know any more.
@@ -182,8 +182,12 @@ class Channel:
             raise reach.explain(error, self._endpoint.url, answered=self.authenticated) from error
         except _BROKEN as error:
             raise self._not_winrm(error) from error
+        if response.status != requests.codes.ok and not text.lstrip().startswith(b"<"):
+            # Windows answers 400 without a body when it does not know the security context any more.
+            reason = f"HTTP status {response.status} without a WS-Management fault from {self._endpoint.url}"
+            raise WireError(Status.FAILED, reason, fatal=True)
         self.authenticated = True
-        return response.status, text
+        return text
 
     def _open(self, deadline: Deadline) -> requests.Session:
         """The HTTP session. With message encryption this is where the one authentication attempt is made."""

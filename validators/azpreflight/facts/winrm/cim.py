@@ -34,6 +34,9 @@ READING_METHODS = frozenset(
         ("stdregprov", "getexpandedstringvalue"),
         ("stdregprov", "getmultistringvalue"),
         ("stdregprov", "getbinaryvalue"),
+        ("msft_smbserverconfiguration", "getconfiguration"),
+        ("msft_smbclientconfiguration", "getconfiguration"),
+        ("win32_encryptablevolume", "getkeyprotectors"),
     }
 )
 """The only methods that are ever invoked. They read; no pack can add to them."""
@@ -117,8 +120,17 @@ def _plain(text: str) -> Value:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
 
 
-def invoke(sender: Sender, namespace: str, name: str, method: str, body: str, deadline: Deadline) -> ET.Element:
-    """The output element of a static reading method.
+def invoke(
+    sender: Sender,
+    namespace: str,
+    name: str,
+    method: str,
+    body: str,
+    deadline: Deadline,
+    *,
+    selectors: Mapping[str, str] | None = None,
+) -> ET.Element:
+    """The output element of a reading method, of the class itself or of the instance with the keys in `selectors`.
 
     Raises:
         WireError: as for `rows`.
@@ -128,7 +140,7 @@ def invoke(sender: Sender, namespace: str, name: str, method: str, body: str, de
         raise ValueError(f"{name}.{method} is not on the list of reading methods")
     uri = resource_uri(namespace, name)
     content = f'<m:{method}_INPUT xmlns:m="{uri}">{body}</m:{method}_INPUT>'
-    answer = sender.request(uri, f"{uri}/{method}", content, deadline=deadline)
+    answer = sender.request(uri, f"{uri}/{method}", content, deadline=deadline, selectors=selectors)
     output = child(answer, f"{method}_OUTPUT")
     if output is None:
         raise WireError(Status.FAILED, f"the answer to {name}.{method} holds no output")

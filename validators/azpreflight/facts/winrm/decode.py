@@ -85,6 +85,13 @@ class Decoder:
                 row.setdefault(known[0], None)
         return row
 
+    def outputs(self, element: ET.Element) -> dict[str, Value]:
+        """The outputs of a method. Their types stand in no table: text stays text, embedded instances are typed."""
+        elements: dict[str, list[ET.Element]] = {}
+        for found in element:
+            elements.setdefault(local(found), []).append(found)
+        return {name: self._untyped(values) for name, values in elements.items()}
+
     def _property(self, kind: CimClass | None, name: str) -> tuple[str, Property] | None:
         found = kind.find(name) if kind is not None else None
         if found is None and self._base is not None:

@@ -16,6 +16,12 @@ SHELLS_NOT_ALLOWED = 2150859180
 NO_SUCH_CLASS = 2150858778
 """A class absent from its namespace, and a refused WQL query as well: the fault does not tell which."""
 CONTEXT_EXPIRED = 2150858884
+HOST_RESTARTING = 1018
+PROVIDER_NOT_LOADED = 2150858906
+QUOTAS = frozenset(
+    {2150858815, 2150859173, 2150859174, 2150859175, 2150859176, 2150859179, *range(2150859236, 2150859243)}
+)
+"""Quotas that may be free again in a moment."""
 
 _MEANING: dict[int, tuple[Status, str]] = {
     5: (Status.REFUSED, "access denied by the WinRM plugin: the account is no administrator, or its token is filtered"),

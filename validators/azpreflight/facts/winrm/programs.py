@@ -23,6 +23,9 @@ from azpreflight.model import Value
 SYSTEM = "%SystemRoot%\\System32\\"
 AGENT = "%ProgramFiles%\\AzureConnectedMachineAgent\\"
 
+NOT_FOUND = 9009
+"""Exit code of cmd.exe for a program that does not exist."""
+
 LINE_LIMIT = 8000
 """Characters of one command line; cmd.exe refuses more than 8191."""
 ARGUMENTS_LIMIT = 1000

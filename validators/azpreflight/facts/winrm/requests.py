@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from azpreflight.facts.collection import Collection
-from azpreflight.facts.query import CimQuery, CurlQuery, ProgramQuery, Query, RegistryQuery, WinrmQuery
+from azpreflight.facts.query import CimQuery, CurlQuery, MethodQuery, ProgramQuery, Query, RegistryQuery, WinrmQuery
 from azpreflight.facts.winrm import cim, curl, programs
 from azpreflight.facts.winrm.conditions import described
 from azpreflight.facts.winrm.errors import WireError
-from azpreflight.facts.winrm.source import probes_of
+from azpreflight.facts.winrm.probes import probes_of
 from azpreflight.model import Frozen
 from azpreflight.site.model import Node
 
@@ -53,6 +53,10 @@ def _of(name: str, query: Query, collection: Collection, node: Node) -> list[Req
                 )
                 for where in wheres
             ]
+        case MethodQuery() as read:
+            text = f"{read.namespace}: {read.class_}.{read.method}"
+            each = f"for each row of {', '.join(sorted(query.depends_on))}" if read.keys else None
+            return [Request(fact=name, operation="Invoke", text=text, condition=each or condition)]
         case WinrmQuery(resource="authentication"):
             return [Request(fact=name, operation="none", text="what becomes of the first request; none of its own")]
         case WinrmQuery(resource="config"):

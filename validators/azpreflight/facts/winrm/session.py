@@ -16,8 +16,6 @@ from azpreflight.facts.winrm.soap import body_of, envelope, parse
 GRACE_SECONDS = 5.0
 """How much longer to listen than the node was told it may take, so that its own timeout fault arrives."""
 
-OK = 200
-
 
 class Session:
     """A conversation with one node over one connection.
@@ -35,6 +33,7 @@ class Session:
         self.accepted = False
         self.broken: WireError | None = None
         self._operation_seconds = operation_seconds
+        self._replaced = False
         self._new_channel: Callable[[], Channel] = lambda: Channel(endpoint, credential)
         self._channel = self._new_channel()
 
@@ -55,6 +54,13 @@ class Session:
             self._channel = self._new_channel()
             self.broken = None
         return self.broken is None
+
+    def replace_once(self) -> bool:
+        """`revive`, but only the first time: a node that breaks connection after connection is left alone."""
+        if self._replaced:
+            return False
+        self._replaced = True
+        return self.revive()
 
     def request(
         self,
@@ -81,17 +87,13 @@ class Session:
         seconds = min(self._operation_seconds, deadline.remaining)
         message = envelope(self.endpoint.url, uri, action, body, timeout=seconds, selectors=selectors, options=options)
         try:
-            status, text = self._channel.send(message.encode(), deadline.within(seconds + GRACE_SECONDS))
-            self.accepted = True
-            if status != OK and not text.lstrip().startswith(b"<"):
-                # Windows answers 400 without a body when it does not know the security context any more.
-                reason = f"HTTP status {status} without a WS-Management fault from {self.endpoint.url}"
-                raise WireError(Status.FAILED, reason, fatal=True)
+            text = self._channel.send(message.encode(), deadline.within(seconds + GRACE_SECONDS))
         except WireError as error:
-            self.accepted = self.accepted or self._channel.authenticated
             if error.fatal:
                 self.broken = error
             raise
+        finally:
+            self.accepted = self.accepted or self._channel.authenticated
         content = body_of(parse(text))
         if (fault := fault_of(content)) is not None:
             raise fault

@@ -122,7 +122,8 @@ class Shell:
             if state is not None and state.get("State", "").endswith("/Done"):
                 code = text_of(child(state, "ExitCode"))
                 exit_code = int(code) if re.fullmatch(r"-?[0-9]{1,10}", code) else -1
-                texts = {name: data.decode("utf-8", "replace") for name, data in streams.items()}
+                # A NUL is no character of a text, and no recording takes it.
+                texts = {n: data.decode("utf-8", "replace").replace("\0", "\ufffd") for n, data in streams.items()}
                 return Output(texts["stdout"], texts["stderr"], exit_code)
 
     def _terminate(self, command_id: str) -> None:
