@@ -18,7 +18,7 @@ from servers.winrm.programs import Interpreter, Process
 
 from azpreflight import Credential
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.winrm.session import Endpoint
+from azpreflight.facts.winrm.channel import Endpoint
 from azpreflight.facts.winrm.source import WinrmSource
 
 USER = "azl-ops"

@@ -123,13 +123,13 @@ class Azpreflight:
 
     def __init__(self, port: int, user: str, password: str, nodes: int) -> None:
         from azpreflight import Credential
-        from azpreflight.facts.winrm.session import Endpoint
+        from azpreflight.facts.winrm.channel import Endpoint
         from azpreflight.facts.winrm.source import WinrmSource
 
-        here = Endpoint(host="127.0.0.1", port=port, https=False, certificate_name="127.0.0.1")
+        self.here = Endpoint(host="127.0.0.1", port=port, https=False, certificate_name="127.0.0.1")
 
         def endpoint_of(node: Node) -> Endpoint:
-            return here
+            return self.here
 
         self.collection = thirty_facts(nodes)
         self.source = WinrmSource(Credential(user, password), endpoint_of)

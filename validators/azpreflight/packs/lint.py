@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from azpreflight.registry import Registry
 from azpreflight.site.references import REFERENCES, check_path
 
 _WQL_WORDS = frozenset({"and", "or", "not", "like", "is", "null", "true", "false", "isa"})
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _WQL_STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 
 
@@ -133,10 +133,15 @@ def _cim(name: str, query: Query, read: CimQuery, packs: PackSet, where: str) ->
     words = re.findall(r"[A-Za-z_][A-Za-z0-9_]*", _WQL_STRING.sub(" ", conditions))
     compared = tuple(dict.fromkeys(word for word in words if word.casefold() not in _WQL_WORDS))
     yield from packs.classes.check(read.namespace, read.class_, (*columns, *compared), where=where)
-    placeholders = {field for _, field, _, _ in string.Formatter().parse(read.where or "") if field is not None}
+    placeholders = set(_PLACEHOLDER.findall(read.where or ""))
     for placeholder in sorted(placeholders ^ query.bind.keys()):
         what = "is not bound" if placeholder in placeholders else "is bound and not used"
         yield Problem(code="placeholder", message=f"{name}: {{{placeholder}}} {what}", where=where)
+    # A bound value is quoted for use between quotes; anywhere else it would be part of the query.
+    outside = "".join(_WQL_STRING.sub("", text) for text in (read.where, read.and_) if text)
+    if "{" in outside or "{" in (read.and_ or ""):
+        message = f"{name}: a placeholder stands between quotes, and in `where` alone"
+        yield Problem(code="placeholder", message=message, where=where)
 
 
 def lint_examples(folder: Path, packs: PackSet, rule_ids: set[str]) -> list[Problem]:

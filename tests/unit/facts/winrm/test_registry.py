@@ -44,6 +44,8 @@ def value(*lines: str) -> tuple[str, str, Value]:
         ("    A    REG_SZ    text", ("A", "REG_SZ", "text")),
         ("    A    REG_SZ    ", ("A", "REG_SZ", "")),
         ("    A    REG_SZ", ("A", "REG_SZ", "")),
+        ("    A    REG_SZ     ", ("A", "REG_SZ", " ")),
+        ("    A    REG_SZ ", ("A", "REG_SZ", "")),
         ("    A    REG_SZ      two before", ("A", "REG_SZ", "  two before")),
         ("    A    REG_SZ    behind  ", ("A", "REG_SZ", "behind  ")),
         ("    A    REG_SZ    x    REG_DWORD    0x1", ("A", "REG_SZ", "x    REG_DWORD    0x1")),

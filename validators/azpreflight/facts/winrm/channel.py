@@ -182,7 +182,7 @@ class Channel:
             raise reach.explain(error, self._endpoint.url, answered=self.authenticated) from error
         except _BROKEN as error:
             raise self._not_winrm(error) from error
-        if response.status != requests.codes.ok and not text.lstrip().startswith(b"<"):
+        if response.status != requests.codes.ok and b"Envelope" not in text[:500]:
             # Windows answers 400 without a body when it does not know the security context any more.
             reason = f"HTTP status {response.status} without a WS-Management fault from {self._endpoint.url}"
             raise WireError(Status.FAILED, reason, fatal=True)

@@ -83,6 +83,7 @@ class Conversation:
             if not isinstance(query.read, _IN_SHELL) and name != AUTHENTICATION
         ]
         self._shell_waits = any(isinstance(query.read, _IN_SHELL) for query in self._queries.values())
+        self._shell_first = False
         self._working = 0
 
     def run(self) -> Rejected | None:
@@ -109,6 +110,8 @@ class Conversation:
             threading.Thread(target=self._with_own_session, name=f"{self._node.name}-{number}", daemon=True)
             for number in range(min(CONNECTIONS - 1, questions // QUESTIONS_PER_CONNECTION))
         ]
+        # Programs take longest: with company they begin at once; alone they come last, and delay nobody.
+        self._shell_first = bool(helpers)
         for helper in helpers:
             helper.start()
         self._work(first)
@@ -137,8 +140,7 @@ class Conversation:
         with self._changed:
             while True:
                 ready = next((n for n in self._waiting if self._queries[n].depends_on <= self._found.keys()), None)
-                if self._shell_waits and (ready is None or self._found):
-                    # Programs take longest, so they begin as soon as the credential is known to be good.
+                if self._shell_waits and (ready is None or self._shell_first):
                     self._shell_waits = False
                     self._working += 1
                     return self._ask_in_shell

@@ -23,7 +23,7 @@ QUOTAS = frozenset(
 )
 """Quotas that may be free again in a moment."""
 
-_MEANING: dict[int, tuple[Status, str]] = {
+MEANING: dict[int, tuple[Status, str]] = {
     5: (Status.REFUSED, "access denied by the WinRM plugin: the account is no administrator, or its token is filtered"),
     87: (Status.FAILED, "a parameter was refused"),
     1018: (Status.FAILED, "the plugin host was restarting"),
@@ -98,7 +98,7 @@ def fault_of(body: ET.Element) -> Fault | None:
     code = _innermost_code(fault)
     subcode = _subcode(fault)
     text = _text(fault)
-    status, meaning = _MEANING.get(code) or _BY_SUBCODE.get(subcode) or (Status.FAILED, "the node reported a fault")
+    status, meaning = MEANING.get(code) or _BY_SUBCODE.get(subcode) or (Status.FAILED, "the node reported a fault")
     number = f" (fault {code}, 0x{code:08X})" if code else f" ({_detail(fault) or subcode or 'no code'})"
     words = f"; the node says: {text}" if text else ""
     return Fault(status, f"{meaning}{number}{words}", code=code, subcode=subcode, text=text)
@@ -113,7 +113,7 @@ def _innermost_code(fault: ET.Element) -> int:
                 codes.append(_number(element.get("Code", "")))
             case "error_Code" | "StatusCode":
                 codes.append(_number(text_of(element)))
-    known = [code for code in codes if code in _MEANING]
+    known = [code for code in codes if code in MEANING]
     telling = [code for code in known if code != _GENERIC]
     return (telling or known or [code for code in codes if code] or [0])[-1]
 

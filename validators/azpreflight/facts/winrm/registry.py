@@ -25,7 +25,7 @@ HIVES = {
 MAX_KEYS = 500
 """Keys of one recursive read by StdRegProv, which costs a request or more for each."""
 
-_VALUE = re.compile(r" {4}(?P<name>.+?) {4}(?P<type>REG_[A-Z_]+)(?: *| {4}(?P<data>.*))")
+_VALUE = re.compile(r" {4}(?P<name>.+?) {4}(?P<type>REG_[A-Z_]+)(?: {4}(?P<data>.*)| {0,3})")
 _TRAILER = re.compile(r"\S.*: [0-9]+ \S.*")
 """How many matches a search found, in any language: the last line, after a blank one. Plain queries have none."""
 _MISSING, _DENIED = "2", "5"

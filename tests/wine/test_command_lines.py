@@ -1,0 +1,286 @@
+"""The command lines that nodes get, in a cmd.exe and a reg.exe that we did not write, over a registry that we filled.
+
+What Wine cannot show, and Windows alone can: access denied, REG_QWORD (its reg.exe prints `(null)`), the code page 65001
+(without a console it writes its OEM code page), and error texts, which are its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+from wine.conftest import Wine
+
+from azpreflight.facts.query import RegistryQuery
+from azpreflight.facts.registry_tree import RegistryTree
+from azpreflight.facts.winrm import programs, registry
+from azpreflight.facts.winrm.errors import WireError
+from azpreflight.model import Value
+from azpreflight.packs.load import load_packs
+from servers.winrm.regexe import reg_query
+from servers.winrm.registry import Registry
+from servers.winrm.scenario import SCENARIOS
+
+Values = Mapping[str, Sequence[object]]
+"""Type and data of each value by name, as scenarios write them."""
+
+OWN = "HKLM\\SOFTWARE\\Azpreflight"
+ODD_KEYS = {
+    f"{OWN}\\Blanks and (x86)": {"A": ["REG_DWORD", 1]},
+    f"{OWN}\\{{33333333-0000-4000-8000-000000000001}}": {"A": ["REG_DWORD", 2]},
+    f"{OWN}\\[a], b=c; d".replace(";", ""): {"A": ["REG_DWORD", 3]},
+    f"{OWN}\\x@y*z": {"A": ["REG_DWORD", 4]},
+    f"{OWN}\\{{(b) (c)}} ": {"A": ["REG_DWORD", 5]},
+}
+TYPES = {
+    "": ["REG_SZ", "the default value"],
+    "Binary": ["REG_BINARY", "00FFAB10"],
+    "Binary empty": ["REG_BINARY", ""],
+    "Dword": ["REG_DWORD", 5],
+    "Dword largest": ["REG_DWORD", 2**32 - 1],
+    "Dword zero": ["REG_DWORD", 0],
+    "Expand": ["REG_EXPAND_SZ", "%SystemRoot%\\System32"],
+    "Lines": ["REG_SZ", "one\r\n\r\n  three"],
+    "Multi": ["REG_MULTI_SZ", ["one", "two words"]],
+    "Multi empty": ["REG_MULTI_SZ", []],
+    "Multi of one": ["REG_MULTI_SZ", ["one"]],
+    "None": ["REG_NONE", "01FF"],
+    "Text": ["REG_SZ", "a  b"],
+    "Text empty": ["REG_SZ", ""],
+    "Text of cmd": ["REG_SZ", '& | < > ^ ! % "quoted" %PATH% !errorlevel!'],
+    "Text with blanks around": ["REG_SZ", "  x  "],
+    "Text with a mark": ["REG_SZ", "##types:0 1"],
+    "Text with four    blanks    REG_DWORD    0x1": ["REG_SZ", "x    REG_DWORD    0x1"],
+}
+BELOW = {
+    f"{OWN}\\Types": TYPES,
+    f"{OWN}\\Types\\Below (1)": {"A": ["REG_SZ", "x"]},
+    f"{OWN}\\Types\\Below (1)\\Empty": {},
+}
+BARE = {f"{OWN}\\Bare\\Below": {"A": ["REG_SZ", "x"]}, f"{OWN}\\Empty": {}}
+LONG = {f"{OWN}\\Long\\{letter * 200}": {"A": ["REG_SZ", letter]} for letter in "abcdefghijklmnopqrstuvwxyz"}
+UMLAUTS = {f"{OWN}\\Umlauts": {"Größe": ["REG_SZ", "größer"], "Last": ["REG_DWORD", 7]}}
+ABSENT = RegistryQuery(key=f"{OWN}\\Nothing here", recurse=True)
+STAND_IN = "%ProgramFiles%\\AzureConnectedMachineAgent"
+
+
+def scenario_registry(name: str) -> dict[str, Values]:
+    """The registry of a scenario as it is written."""
+    found: dict[str, Values] = yaml.safe_load((SCENARIOS / f"{name}.yaml").read_text("utf-8"))["registry"]
+    return found
+
+
+HEALTHY = {**scenario_registry("healthy"), **scenario_registry("clustered")}
+PACKED = {name: query.read for name, query in load_packs().queries.items() if isinstance(query.read, RegistryQuery)}
+KEYS_OF_SCENARIO = [RegistryQuery(key=key, values=tuple(values)) for key, values in HEALTHY.items() if "" not in values]
+SECTIONS: dict[str, list[RegistryQuery]] = {
+    "packs": list(PACKED.values()),
+    "scenario": KEYS_OF_SCENARIO,
+    "odd": [RegistryQuery(key=key) for key in ODD_KEYS],
+    "types": [RegistryQuery(key=f"{OWN}\\Types"), RegistryQuery(key=f"{OWN}\\Types", recurse=True)],
+    "bare": [RegistryQuery(key=f"{OWN}\\{name}", recurse=deep) for name in ("Bare", "Empty") for deep in (False, True)],
+    "absent": [RegistryQuery(key=f"{OWN}\\Empty"), ABSENT, RegistryQuery(key=f"{OWN}\\Bare\\Below"), ABSENT],
+    "long": [RegistryQuery(key=key) for key in LONG],
+    "umlauts": [RegistryQuery(key=f"{OWN}\\Umlauts")],
+}
+"""What is asked, each section in a chain of its own, which its name marks."""
+OTHER_PROGRAMS = [
+    f"{programs.SYSTEM}nothing.exe --version",
+    programs.program("azcmagent.exe").line("show -j"),
+    programs.line_of(RegistryQuery(key=f"{OWN}\\Types\\Below (1)")),
+]
+
+
+def import_file(tree: Mapping[str, Values]) -> bytes:
+    """The keys of a tree as `reg import` takes them. What Wine has there already goes first, where all below is ours."""
+    replaced = "HKLM\\SYSTEM\\CurrentControlSet\\Control\\ComputerName"
+    lines = ["Windows Registry Editor Version 5.00", "", f"[-{long(replaced)}]", ""]
+    for key, values in tree.items():
+        lines += ["", f"[{long(key)}]"]
+        for name, (kind, data) in values.items():
+            quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+            lines.append((f'"{quoted}"' if name else "@") + f"={imported(str(kind), data)}")
+    return "".join(f"{line}\r\n" for line in lines).encode("utf-16")
+
+
+def long(key: str) -> str:
+    hive, _, path = key.partition("\\")
+    return f"{registry.HIVES[hive][0]}\\{path}"
+
+
+def imported(kind: str, data: object) -> str:
+    """A value as a registry file writes it: everything but numbers as its bytes."""
+    if kind == "REG_DWORD":
+        return f"dword:{data:08x}"
+    if isinstance(data, list):
+        content = "".join(f"{text}\0" for text in [*data, ""]).encode("utf-16-le")
+    elif kind in ("REG_BINARY", "REG_NONE"):
+        content = bytes.fromhex(str(data))
+    else:
+        content = f"{data}\0".encode("utf-16-le")
+    number = {"REG_NONE": 0, "REG_SZ": 1, "REG_EXPAND_SZ": 2, "REG_BINARY": 3, "REG_MULTI_SZ": 7}[kind]
+    return f"hex({number:x}):{','.join(f'{byte:02x}' for byte in content)}"
+
+
+def fact(query: RegistryQuery, tree: Mapping[str, Values]) -> Value:
+    """What a query has to find in a tree, told without reg.exe or its parser."""
+    root = query.key.casefold()
+    keys: dict[str, dict[str, Value]] = {}
+    for path, values in tree.items():
+        if path.casefold() == root or path.casefold().startswith(f"{root}\\"):
+            parts = path[len(query.key) :].removeprefix("\\").split("\\") if path.casefold() != root else []
+            for depth in range(len(parts) + 1):
+                keys.setdefault("\\".join(parts[:depth]), {})
+            keys["\\".join(parts)] = {
+                # reg.exe ends lines as Windows does; the fact has them as they are everywhere else.
+                name: {"type": kind, "data": data.replace("\r\n", "\n") if isinstance(data, str) else data}
+                for name, (kind, data) in values.items()
+                if not query.values or name in query.values
+            }
+    if not keys:
+        return registry.ABSENT
+    return {"exists": True, "keys": keys if query.recurse else {"": keys[""]}}
+
+
+@pytest.fixture(scope="module")
+def everything() -> dict[str, Values]:
+    return {**HEALTHY, **ODD_KEYS, **BELOW, **BARE, **LONG, **UMLAUTS}
+
+
+@pytest.fixture(scope="module")
+def output(wine: Wine, everything: dict[str, Values]) -> bytes:
+    """What all sections write, one after the other, in one cmd.exe."""
+    file = wine.folder / "fill.reg"
+    file.write_bytes(import_file(everything))
+    agent = f'"{STAND_IN}"'
+    script = [
+        "@echo off",
+        f"reg import {wine.path(file)} >NUL",
+        # reg.exe stands in for the agent: what counts is that a path with a blank runs.
+        f"mkdir {agent}",
+        f'copy {programs.SYSTEM}reg.exe "{STAND_IN}\\azcmagent.exe" >NUL',
+    ]
+    for name, queries in SECTIONS.items():
+        script += programs.chains([programs.line_of(query) for query in queries], name)
+    script += programs.chains(OTHER_PROGRAMS, "others")
+    return wine.run("\n".join([*script, "exit /b 0", ""]))
+
+
+def answers(output: bytes, section: str, encoding: str = "utf-8") -> dict[int, tuple[str, int]]:
+    """Output and exit code of each line of a section, told as the source does it."""
+    found = programs.unchain(output.decode(encoding, "replace"), section)
+    if 0 in found:
+        # The sections before it stand before its first line.
+        text, code = found[0]
+        found[0] = (re.split(r"##[a-z]+:[0-9]+ -?[0-9]+[ \t]*\r\n", text)[-1], code)
+    return found
+
+
+def facts(output: bytes, section: str) -> list[Value]:
+    """The facts of a section as the source would make them of its answers."""
+    found = answers(output, section)
+    queries = SECTIONS[section]
+    assert sorted(found) == list(range(len(queries)))
+    return [registry.parse(query, found[n][0]) if found[n][1] == 0 else found[n] for n, query in enumerate(queries)]
+
+
+def test_the_queries_of_the_packs_read_what_the_scenario_holds(output: bytes, everything: dict[str, Values]) -> None:
+    codes = [code for _, (_, code) in sorted(answers(output, "packs").items())]
+    assert codes == [0 if fact(query, everything)["exists"] else 1 for query in PACKED.values()]
+    found = dict(zip(PACKED, facts(output, "packs"), strict=True))
+    assert {name: value for name, value in found.items() if isinstance(value, dict)} == {
+        name: fact(query, everything) for name, query in PACKED.items() if fact(query, everything)["exists"]
+    }
+    assert len(found) > 3
+
+
+def test_every_key_of_the_scenario_reads_back(output: bytes, everything: dict[str, Values]) -> None:
+    assert facts(output, "scenario") == [fact(query, everything) for query in KEYS_OF_SCENARIO]
+    assert len(KEYS_OF_SCENARIO) > 10
+
+
+@pytest.mark.parametrize("number", range(len(ODD_KEYS)), ids=list(ODD_KEYS))
+def test_keys_with_odd_names_are_found(output: bytes, number: int) -> None:
+    key, values = list(ODD_KEYS.items())[number]
+    assert RegistryTree(facts(output, "odd")[number]).get("A") == values["A"][1], key
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_value_of_each_type_reads_back(output: bytes, everything: dict[str, Values], name: str) -> None:
+    for value in facts(output, "types"):
+        assert value["keys"][""][name] == fact(RegistryQuery(key=f"{OWN}\\Types"), everything)["keys"][""][name]
+
+
+def test_keys_below_come_with_recursion_alone(output: bytes, everything: dict[str, Values]) -> None:
+    flat, deep = facts(output, "types")
+    assert list(flat["keys"]) == [""]
+    assert deep == fact(RegistryQuery(key=f"{OWN}\\Types", recurse=True), everything)
+    assert deep["keys"]["Below (1)\\Empty"] == {}
+
+
+def test_a_key_without_values_exists(output: bytes) -> None:
+    below = {"A": {"type": "REG_SZ", "data": "x"}}
+    bare, bare_deep, empty, empty_deep = facts(output, "bare")
+    assert bare == empty == empty_deep == {"exists": True, "keys": {"": {}}}
+    assert bare_deep == {"exists": True, "keys": {"": {}, "Below": below}}
+
+
+def test_a_missing_key_has_an_exit_code_of_its_own_between_others(output: bytes) -> None:
+    assert [code for _, (_, code) in sorted(answers(output, "absent").items())] == [0, 1, 0, 1]
+
+
+def test_a_chain_of_full_length_runs_to_its_end(output: bytes) -> None:
+    lengths = [len(chain) for chain in programs.chains([programs.line_of(q) for q in SECTIONS["long"]], "long")]
+    assert max(lengths) > programs.LINE_LIMIT - 300
+    assert [RegistryTree(value).get("A") for value in facts(output, "long")] == list("abcdefghijklmnopqrstuvwxyz")
+
+
+def test_a_missing_program_is_told_from_one_that_fails_and_one_behind_a_blank_runs(output: bytes) -> None:
+    found = answers(output, "others")
+    assert found[0][1] == programs.NOT_FOUND
+    # The stand-in does not know `show`, and says so: it was found, and was given its arguments.
+    assert found[1][1] not in (0, programs.NOT_FOUND)
+    assert "show" in found[1][0]
+    assert found[2][1] == 0
+
+
+def test_a_program_that_ignores_the_code_page_costs_its_own_characters_alone(output: bytes) -> None:
+    (query,) = SECTIONS["umlauts"]
+    text, _ = answers(output, "umlauts", "cp437")[0]
+    assert RegistryTree(registry.parse(query, text)).get("Größe") == "größer"
+    text, _ = answers(output, "umlauts")[0]
+    assert "\ufffd" in text
+    assert RegistryTree(registry.parse(query, text)).get("Last") == 7
+
+
+def test_the_endpoint_of_the_tests_writes_what_wine_writes(output: bytes, everything: dict[str, Values]) -> None:
+    ours = Registry({key: dict(values) for key, values in everything.items() if key.startswith(OWN)})
+    for section in ("odd", "types", "bare", "absent"):
+        found = answers(output, section)
+        for number, query in enumerate(SECTIONS[section]):
+            text, code = found[number]
+            arguments = [query.key, *(["/s"] if query.recurse else []), "/reg:64"]
+            stdout, _, expected = reg_query(ours, arguments, {})
+            assert code == expected
+            assert code == 1 or text == stdout, query
+
+
+def test_german_answers_are_read_the_same_way(wine: Wine, output: bytes) -> None:
+    queries = [*SECTIONS["types"], ABSENT]
+    lines = programs.chains([programs.line_of(query) for query in queries], "german")
+    german = wine.run("\n".join(["@echo off", *lines, "exit /b 0", ""]), "de_DE")
+    assert b"(Standard)" in german
+    assert b"(Default)" in output
+    found = answers(german, "german")
+    assert [registry.parse(query, found[n][0]) for n, query in enumerate(SECTIONS["types"])] == facts(output, "types")
+    assert found[2][1] == 1
+
+
+def test_what_wine_cannot_show_is_no_value(tmp_path: Path) -> None:
+    query = RegistryQuery(key=f"{OWN}\\Types")
+    text = f"\r\n{long(query.key)}\r\n    Qword    REG_QWORD    (null)\r\n\r\n"
+    with pytest.raises(WireError, match="REG_QWORD"):
+        registry.parse(query, text)
