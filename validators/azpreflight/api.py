@@ -41,6 +41,7 @@ def run(
     connect_to: Mapping[str, str] | None = None,
     jobs: int = Limits.jobs,
     node_timeout: float = Limits.node_seconds,
+    try_all_nodes: bool = False,
 ) -> Report:
     """Judge a site: live with a credential, from a recording, or by its declaration alone.
 
@@ -58,6 +59,7 @@ def run(
         connect_to: declared addresses and where to reach them, as `HOST` or `HOST:PORT`.
         jobs: nodes at a time.
         node_timeout: seconds for all questions to one node.
+        try_all_nodes: go on to further nodes after one has rejected the credential.
 
     Raises:
         InputError: something that was given is wrong; its `problems` name all of it.
@@ -69,6 +71,7 @@ def run(
         now=now,
         connect_to=connect_to,
         limits=Limits(jobs=jobs, node_seconds=node_timeout),
+        try_all_nodes=try_all_nodes,
     )
     preflight = Preflight(site, options)
     if site_only:
@@ -90,6 +93,7 @@ def collect(
     connect_to: Mapping[str, str] | None = None,
     jobs: int = Limits.jobs,
     node_timeout: float = Limits.node_seconds,
+    try_all_nodes: bool = False,
 ) -> Facts:
     """Record the facts of a site into a new folder and judge nothing. The arguments are those of `run`.
 
@@ -101,6 +105,7 @@ def collect(
         packs=packs,
         connect_to=connect_to,
         limits=Limits(jobs=jobs, node_seconds=node_timeout),
+        try_all_nodes=try_all_nodes,
     )
     return Preflight(site, options).collect(_required(credential), Path(folder))
 
@@ -118,6 +123,7 @@ def _options(
     packs: Iterable[str],
     connect_to: Mapping[str, str] | None,
     limits: Limits,
+    try_all_nodes: bool,
     fail_on: Severity = Severity.BLOCKER,
     now: datetime.datetime | None = None,
 ) -> Options:
@@ -131,4 +137,5 @@ def _options(
         now=now.astimezone(datetime.UTC) if now is not None else None,
         redirections=Redirections(f"{declared}={host}" for declared, host in (connect_to or {}).items()),
         limits=limits,
+        try_all_nodes=try_all_nodes,
     )

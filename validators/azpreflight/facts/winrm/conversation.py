@@ -96,9 +96,9 @@ class Conversation:
             self._work(first, until_accepted=True)
             if first.accepted:
                 self._side_by_side(first)
-            error = first.broken
             if AUTHENTICATION in self._queries:
                 self._authentication(first)
+            error = first.broken
         rest = [name for name in self._queries if name not in self._found]
         self._missing(rest, error or WireError(Status.FAILED, "the conversation ended before this was asked"))
         return error if isinstance(error, Rejected) and not first.accepted else None
