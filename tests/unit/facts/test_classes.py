@@ -101,3 +101,28 @@ def test_every_type_of_the_real_table_is_one_that_the_decoder_knows() -> None:
             assert found.type in plain or found.type.partition(":")[0] in ("ref", "object"), f"{name}.{spelled}"
             assert not found.values or "int" in found.type
             assert all(number.lstrip("-").isdigit() for number in found.values)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "property_", "value", "told"),
+    [
+        ("root/StandardCimv2", "MSFT_NetIPAddress", "AddressState", "Prefered", "did you mean 'Preferred'"),
+        ("root/StandardCimv2", "MSFT_NetIPAddress", "AddressState", 4, "decoded to its name 'Preferred'"),
+        ("root/StandardCimv2", "MSFT_NetIPAddress", "AddressState", 77, None),
+        ("root/StandardCimv2", "MSFT_NetIPAddress", "AddressState", None, None),
+        ("root/StandardCimv2", "MSFT_NetIPAddress", "IPAddress", 4, "is a string"),
+        ("root/cimv2", "Win32_ComputerSystem", "PartOfDomain", "true", "is a boolean"),
+        ("root/StandardCimv2", "MSFT_DNSClientServerAddress", "ServerAddresses", "192.0.2.53", "is no list"),
+        ("root/StandardCimv2", "MSFT_DNSClientServerAddress", "ServerAddresses", ["192.0.2.53"], None),
+        ("root/cimv2", "Win32_GroupUser", "PartComponent", "azl-ops", "ref:Win32_Account"),
+    ],
+)
+def test_values_that_no_answer_could_decode_to_are_told(
+    namespace: str, name: str, property_: str, value: object, told: str | None
+) -> None:
+    found = REAL.find(namespace, name)
+    assert found is not None
+    known = found[1].find(property_)
+    assert known is not None
+    mismatch = known[1].mismatch(value)
+    assert (told is None and mismatch is None) or (told is not None and told in (mismatch or ""))

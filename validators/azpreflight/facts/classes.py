@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from azpreflight.errors import unknown
-from azpreflight.model import Frozen, Problem
+from azpreflight.errors import nearest, unknown
+from azpreflight.model import Frozen, Problem, Value
 
 
 class Property(Frozen):
@@ -23,6 +23,40 @@ class Property(Frozen):
     key: bool = False
     values: dict[str, str] = {}
     seen_on: tuple[str, ...] = ()
+
+
+    def mismatch(self, value: Value) -> str | None:
+        """Why a decoded value cannot be one of this property; None when it can."""
+        if value is None:
+            return None
+        if self.array:
+            if not isinstance(value, list):
+                return f"is no list but {value!r}"
+            return next((found for part in value if (found := self._scalar_mismatch(part)) is not None), None)
+        return self._scalar_mismatch(value)
+
+    def _scalar_mismatch(self, value: Value) -> str | None:
+        kind = self.type
+        if kind.startswith(("ref:", "object:")):
+            good = isinstance(value, dict) and "class" in value
+        elif kind == "boolean":
+            good = isinstance(value, bool)
+        elif kind.startswith("real"):
+            good = isinstance(value, (int, float)) and not isinstance(value, bool)
+        elif kind in ("string", "datetime"):
+            # A machine's class list tells `string` for references and dates as well.
+            good = isinstance(value, (str, dict))
+        elif isinstance(value, str):
+            if value in self.values.values():
+                return None
+            guess = nearest(value, self.values.values())
+            return f"has no value named {value!r}" + (f"; did you mean {guess!r}?" if guess else "")
+        else:
+            named = self.values.get(str(value))
+            if named is not None:
+                return f"is decoded to its name {named!r}, never to {value!r}"
+            good = isinstance(value, int) and not isinstance(value, bool)
+        return None if good else f"is a {kind} and cannot be {value!r}"
 
 
 class CimClass(Frozen, dict=True):

@@ -169,6 +169,16 @@ def lint_examples(folder: Path, packs: PackSet, rule_ids: set[str]) -> list[Prob
     return problems
 
 
+def _values(read: CimQuery, rows: list[dict[str, Any]], packs: PackSet, where: str) -> Iterator[Problem]:
+    """Values that the decoder would never make of an answer."""
+    found = packs.classes.find(read.namespace, read.class_)
+    for row in rows if found is not None else ():
+        for name, value in row.items():
+            known = found[1].find(name) if found is not None else None
+            if known is not None and (wrong := known[1].mismatch(value)) is not None:
+                yield Problem(code="bad-value", message=f"{read.class_}.{known[0]} {wrong}", where=where)
+
+
 def _example(example: Example, packs: PackSet, document: Document, place: Place) -> Iterator[Problem]:
     groups: list[tuple[Place, dict[str, Any]]] = [((*place, "facts"), example.facts)]
     groups += [((*place, "nodes", node), facts) for node, facts in example.nodes.items()]
@@ -181,5 +191,7 @@ def _example(example: Example, packs: PackSet, document: Document, place: Place)
                 continue
             read = packs.queries[fact].read
             if isinstance(read, CimQuery) and isinstance(value, list):
-                names = dict.fromkeys(name for row in value if isinstance(row, dict) for name in row)
-                yield from packs.classes.check(read.namespace, read.class_, tuple(names), where=where)
+                rows = [row for row in value if isinstance(row, dict)]
+                names = tuple(dict.fromkeys(name for row in rows for name in row))
+                yield from packs.classes.check(read.namespace, read.class_, names, where=where)
+                yield from _values(read, rows, packs, where)

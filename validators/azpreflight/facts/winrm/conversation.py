@@ -85,6 +85,7 @@ class Conversation:
         self._shell_waits = any(isinstance(query.read, _IN_SHELL) for query in self._queries.values())
         self._shell_first = False
         self._working = 0
+        self._defect: Exception | None = None
 
     def run(self) -> Rejected | None:
         """Ask everything. Never raises for what the node does.
@@ -117,10 +118,15 @@ class Conversation:
         self._work(first)
         for helper in helpers:
             helper.join()
+        if self._defect is not None:
+            raise self._defect
 
     def _with_own_session(self) -> None:
-        with self._new_session() as session:
-            self._work(session)
+        try:
+            with self._new_session() as session:
+                self._work(session)
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that answers for the node
+            self._defect = error
 
     def _work(self, session: Session, *, until_accepted: bool = False) -> None:
         """Take one question after the other until none is left, or the session is of no more use."""
