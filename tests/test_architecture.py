@@ -16,7 +16,7 @@ LAYERS: dict[str, set[str]] = {
     "model": set(),
     "errors": {"model"},
     "registry": {"errors", "model"},
-    "redact": set(),
+    "redact": {"model"},
     "credentials": {"errors", "model"},
     "documents": {"errors", "model"},
     "site": {"documents", "errors", "model"},
@@ -26,7 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "checks": {"errors", "facts", "model", "registry", "site"},
     "engine": {
         *("checks", "connect", "credentials", "documents", "errors", "facts", "model", "packs"),
-        *("registry", "reports", "site"),
+        *("redact", "registry", "reports", "site"),
     },
     "reports": {"model", "redact"},
     "testing": {"registry", "checks", "documents", "engine", "errors", "facts", "model", "packs", "site"},

@@ -81,6 +81,19 @@ def test_the_number_of_requests_depends_on_the_queries_not_on_the_rules(tmp_path
     assert counts == [5, 5]
 
 
+def test_a_node_that_echoes_the_password_cannot_bring_it_into_a_report(tmp_path: Path) -> None:
+    def echo(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+        return [{**row, "Workgroup": f"is {PASSWORD} yours?"} for row in rows]
+
+    scenario = node_scenario(1).patched({"cim": {"root/cimv2": {"Win32_ComputerSystem": echo}}})
+    with running_lab(tmp_path, {"AZL-N01": scenario}) as lab:
+        report = judged(lab, rules=["AZL-IDN-001"])
+        facts = collect(load_site(lab.site), tmp_path / "r", credential=lab.credential, connect_to=lab.connect_to)
+    assert "is ******** yours?" in str(facts["AZL-N01", "system.computer"].value)
+    assert PASSWORD not in report.to_json()
+    assert PASSWORD not in (tmp_path / "r/nodes/AZL-N01.json").read_text()
+
+
 def test_every_password_appears_in_no_report_and_no_recording(tmp_path: Path) -> None:
     with running_lab(tmp_path) as lab:
         report = judged(lab)

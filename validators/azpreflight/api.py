@@ -77,7 +77,7 @@ def run(
     if site_only:
         return preflight.run_site_only()
     if recording is not None:
-        return preflight.run_recording(recording, where="recording")
+        return preflight.run_recording(recording)
     return preflight.run(_required(credential))
 
 

@@ -208,7 +208,10 @@ class Redirection(Frozen):
 
 
 class RunInfo(Frozen):
-    """When and how a run was made. Times are UTC; `now` is the moment that checks judge by."""
+    """When and how a run was made. Times are UTC; `now` is the moment that checks judge by.
+
+    rules, skip: the selectors that were given; without any, all rules of the phase were judged.
+    """
 
     id: str
     started_at: datetime.datetime
@@ -220,6 +223,8 @@ class RunInfo(Frozen):
     packs: tuple[PackInfo, ...]
     redirections: tuple[Redirection, ...] = ()
     tls_unverified: bool = False
+    rules: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
 
 
 class SiteInfo(Frozen):

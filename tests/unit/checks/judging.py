@@ -49,7 +49,7 @@ def view_of(
                 value=value if status is Status.OBSERVED else None,
             )
     target = Target(kind, site.nodes[0].name if kind is TargetKind.NODE else site.name)
-    return View(site, target, phase=phase, now=NOW, facts=observations, tables=tables or {})
+    return View(site, target, phase=phase, now=NOW, facts=observations, tables=tables or {}, site_facts=())
 
 
 def findings_of(check: Check[Any], view: View, **parameters: Any) -> dict[str, Finding]:

@@ -24,7 +24,7 @@ def site_view(site: Site, fact: str = "", rows: list[dict[str, Any]] | None = No
     )
     target = Target(TargetKind.SITE, site.name)
     facts = {(site.name, fact): observation} if fact else {}
-    return View(site, target, phase=Phase.PRE_DEPLOY, now=NOW, facts=facts, tables={})
+    return View(site, target, phase=Phase.PRE_DEPLOY, now=NOW, facts=facts, tables={}, site_facts=[fact])
 
 
 def with_servers(*servers: str) -> Site:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
+import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -82,6 +86,51 @@ def test_fail_on_decides_what_counts(typed: Typed) -> None:
     assert typed("run", site, "--recording", recording, "--now", NOW, "--rule", "AZL-ACC-010").code == 3
 
 
+def test_where_nothing_was_judged_the_verdict_is_not_ready(typed: Typed) -> None:
+    typed("init")
+    done = typed("run", "site.yaml", "--site-only", "--rule", "AZL-ARC-020")
+    assert done.code == 3
+    assert "INCONCLUSIVE" in done.out
+
+
+def test_a_report_goes_through_links_and_pipes_and_spares_what_may_not_be_written(typed: Typed) -> None:
+    Path("link.json").symlink_to("real.json")
+    typed("demo", "--json", "link.json")
+    assert Path("link.json").is_symlink()
+    assert json.loads(Path("real.json").read_text())["verdict"] == "not_ready"
+    os.mkfifo("pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_bytes()))
+    reader.start()
+    typed("demo", "--json", "pipe")
+    reader.join(timeout=10)
+    assert json.loads(read[0])["verdict"] == "not_ready"
+    assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
+
+
+def test_a_broken_output_is_no_verdict() -> None:
+    for words in (["demo"], ["rules", "list"], ["--version"]):
+        with Path("/dev/full").open("w") as full:
+            command = [sys.executable, "-m", "azpreflight", *words]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 2, words
+        assert "could not be written" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_closed_or_poor_output_is_no_crash(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("name: é日本\nprofile: local-identity\nnodes: [{name: N1, address: 192.0.2.11}]\n")
+    command = f"{sys.executable} -m azpreflight run {site} --site-only"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    poor = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in poor.stderr
+    closed = subprocess.run(f"{command} >&-", shell=True, capture_output=True, text=True, check=False)
+    assert closed.returncode == poor.returncode
+    assert "Traceback" not in closed.stderr
+    assert subprocess.run(f"{command}x 2>&-", shell=True, check=False).returncode == 2
+
+
 def test_a_new_site_is_written_once_and_is_fit_to_be_judged(typed: Typed) -> None:
     assert typed("init").code == 0
     assert typed("run", "site.yaml", "--site-only").code == 0
@@ -111,7 +160,9 @@ def test_a_new_site_is_written_once_and_is_fit_to_be_judged(typed: Typed) -> Non
         (("run", "site.yaml", "--password-file", "none"), "none"),
         (("rules", "show", "AZL-NET-999"), "did you mean"),
         (("rules", "check", "."), "pack.yaml"),
-        (("collect", "site.yaml", "-o", "."), "no password"),
+        (("collect", "site.yaml", "-o", "new"), "no password"),
+        (("collect", "site.yaml", "-o", "."), "is not empty"),
+        (("run", "site.yaml", "--now", "0001-01-01T00:00:00+05:00"), "outside the calendar"),
     ],
 )
 def test_a_mistake_is_named_with_the_way_out(typed: Typed, words: tuple[str, ...], told: str) -> None:

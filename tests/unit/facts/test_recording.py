@@ -180,14 +180,15 @@ def test_a_fact_that_is_there_twice_is_refused(folder: Path) -> None:
 def test_a_recording_of_other_machines_is_refused(folder: Path) -> None:
     recording = Recording(folder)
     with pytest.raises(InputError, match="other machines"):
-        recording.holding(msgspec.structs.replace(SITE, nodes=("elsewhere",)), where="x")
+        recording.holding(msgspec.structs.replace(SITE, nodes=("elsewhere",)), Phase.PRE_DEPLOY, where="x")
 
 
 def test_a_recording_says_which_node_is_missing_and_that_the_site_changed(folder: Path) -> None:
     recording = Recording(folder)
-    assert recording.holding(SITE, where="x") == []
+    assert recording.holding(SITE, Phase.PRE_DEPLOY, where="x") == []
     changed = msgspec.structs.replace(SITE, nodes=("azl1", "azl3"), sha256="1" * 64)
-    assert [problem.code for problem in recording.holding(changed, where="x")] == ["not-recorded", "site-changed"]
+    found = recording.holding(changed, Phase.PRE_DEPLOY, where="x")
+    assert [problem.code for problem in found] == ["not-recorded", "site-changed"]
 
 
 def test_a_replay_keeps_what_was_recorded_and_nothing_else(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from azpreflight.facts.endpoints import EndpointTable
 from azpreflight.facts.observation import Observation, Status
@@ -50,7 +50,8 @@ class Row(Mapping[str, Value]):
 class View:
     """The facts and the declaration as one check on one target sees them.
 
-    Notes every observation that was looked at, so that the result can show what it rests on.
+    Notes every observation that was looked at, so that the result can show what it rests on. `site_facts` are the facts
+    that belong to the site as a whole, all others belong to one node each.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class View:
         now: datetime.datetime,
         facts: Mapping[tuple[str, str], Observation],
         tables: Mapping[str, EndpointTable],
+        site_facts: Container[str],
     ) -> None:
         self.site = site
         self.target = target
@@ -69,6 +71,7 @@ class View:
         self.now = now
         self._facts = facts
         self._tables = tables
+        self._site_facts = site_facts
         self.seen: dict[tuple[str, str], Observation] = {}
 
     @property
@@ -95,8 +98,8 @@ class View:
 
         A fact that nobody collected is `NOT_ASKED`: missing from a recording is never a pass.
         """
-        owner = self.target.name if node is None else node.name
-        observation = self._facts.get((owner, fact)) or self._facts.get((self.site.name, fact))
+        owner = self._owner(fact, node)
+        observation = self._facts.get((owner, fact))
         if observation is None:
             observation = Observation(
                 fact=fact,
@@ -109,6 +112,12 @@ class View:
         else:
             self.seen[observation.target, fact] = observation
         return observation
+
+    def _owner(self, fact: str, node: Node | None) -> str:
+        """Whose fact it is: the site's, or that of the node. One node's fact never answers for another."""
+        if fact in self._site_facts:
+            return self.site.name
+        return self.target.name if node is None else node.name
 
     def value(self, fact: str, node: Node | None = None) -> Value:
         """The value of an observed fact.
@@ -127,8 +136,7 @@ class View:
         Raises:
             NotObserved: for every other status.
         """
-        owner = self.target.name if node is None else node.name
-        return [Row(fact, owner, row) for row in self.value(fact, node)]
+        return [Row(fact, self._owner(fact, node), row) for row in self.value(fact, node)]
 
     def registry(self, fact: str, node: Node | None = None) -> RegistryTree:
         """The value of an observed registry fact.

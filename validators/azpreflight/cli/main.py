@@ -12,7 +12,15 @@ import click
 
 from azpreflight.cli import options as opt
 from azpreflight.cli.catalogue import rules_group
-from azpreflight.cli.output import complain, progress_bar, require_writable, show, write_whole
+from azpreflight.cli.output import (
+    complain,
+    leave,
+    prepare_streams,
+    progress_bar,
+    require_writable,
+    show,
+    write_whole,
+)
 from azpreflight.credentials import (
     USERNAME_VARIABLE,
     Credential,
@@ -24,7 +32,7 @@ from azpreflight.engine.run import Preflight, tool_info
 from azpreflight.errors import InputError
 from azpreflight.facts.collection import Collection
 from azpreflight.facts.observation import Status
-from azpreflight.facts.recording import Recording
+from azpreflight.facts.recording import Recording, require_new_folder
 from azpreflight.model import Problem, Report
 from azpreflight.redact import Redactor, plain
 from azpreflight.site import LoadedSite, load_site
@@ -39,8 +47,10 @@ def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     # A job scheduler's TERM cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    prepare_streams()
     try:
         code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
     except InputError as error:
         complain(error.problems, Redactor())
         code = BAD_INPUT
@@ -52,9 +62,11 @@ def main() -> NoReturn:
         code = INTERRUPTED
     except BrokenPipeError:
         # The reader of the pipe has left; there is nobody to tell.
-        sys.stderr.close()
         code = INTERRUPTED
-    sys.exit(code)
+    except OSError as error:
+        sys.stderr.write(f"error: the output could not be written: {error.strerror or error}\n")
+        code = BAD_INPUT
+    leave(code)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -81,7 +93,7 @@ def demo(**values: Any) -> int:
         # The sample is judged as of the day it was made, so that it reads the same next year.
         values["now"] = recording.manifest.collected_at
     preflight = Preflight(load_site(SAMPLE / "site.yaml"), opt.options_from(values))
-    return _finish(preflight.run_recording(recording, where="sample"), values, Redactor())
+    return _finish(preflight.run_recording(recording), values, Redactor())
 
 
 @cli.command()
@@ -141,7 +153,7 @@ def run(site: Path, recording: Path | None, site_only: bool, **values: Any) -> i
     if site_only:
         return _finish(preflight.run_site_only(), values, Redactor())
     if recording is not None:
-        return _finish(preflight.run_recording(Recording(recording), where=str(recording)), values, Redactor())
+        return _finish(preflight.run_recording(Recording(recording)), values, Redactor())
     credential = _credential(loaded, preflight.plan.collection, values)
     with progress_bar(_targets(preflight.plan.collection), wanted=not values["no_progress"]) as progress:
         report = preflight.run(credential, progress)
@@ -158,6 +170,7 @@ def collect(site: Path, output: Path, **values: Any) -> int:
     loaded = load_site(site)
     preflight = Preflight(loaded, opt.options_from(values))
     collection = preflight.plan.collection
+    require_new_folder(output)
     credential = _credential(loaded, collection, values)
     with progress_bar(_targets(collection), wanted=not values["no_progress"]) as progress:
         facts = preflight.collect(credential, output, progress)

@@ -44,7 +44,10 @@ class Moment(click.ParamType[datetime.datetime]):
             moment = datetime.datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no moment in ISO 8601, such as 2026-11-21T12:00:00Z", param, ctx)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+        try:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+        except OverflowError:
+            self.fail(f"{value!r} lies outside the calendar", param, ctx)
 
 
 def combined(*options: Callable[[F], F]) -> Callable[[F], F]:

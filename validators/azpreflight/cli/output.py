@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,13 +22,41 @@ from azpreflight.reports.console import render
 STDOUT = "-"
 
 
+def prepare_streams() -> None:
+    """Make standard output and error fit for whatever comes: closed ones swallow it, poor encodings escape it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def leave(code: int) -> NoReturn:
+    """End the process. What Python would still flush to a broken stream is thrown away first."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            # The exit code has been decided; Python would replace it by its own when it flushes again.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+    sys.exit(code)
+
+
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all. What is no regular file, such as a pipe or a device, is written to as it is.
 
     Raises:
         InputError: it cannot be written.
     """
     try:
+        if path.is_symlink():
+            path = path.resolve()
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
         try:
@@ -60,7 +90,8 @@ def require_writable(file: str | None) -> None:
 def show(report: Report, *, json_file: str | None, quiet: bool, redact: Redactor) -> None:
     """Write a report where the user wants it: the terminal, and JSON to a file or to standard output."""
     if json_file is not None:
-        content = redact(report.to_json()).encode()
+        # Facts were freed of secrets where they came in; masking words of this text would only break it.
+        content = report.to_json().encode()
         if json_file == STDOUT:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()

@@ -16,7 +16,7 @@ from azpreflight.facts.winrm.requests import Request, requests_of
 from azpreflight.model import Frozen, Severity, Target
 from azpreflight.redact import plain
 
-ITEMS_SHOWN = 1000
+NAMES_SHOWN = 8
 
 
 class PlannedRule(Frozen):
@@ -53,13 +53,18 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
     for rule in document.rules:
         reason = f"  (not applicable: {rule.not_applicable})" if rule.not_applicable else ""
         click.echo(plain(f"  {rule.severity.value:<8} {rule.rule}  {rule.target}  {rule.title}{reason}"))
+    # Nodes that get the same requests are shown once: a large site has thousands of them.
+    alike: dict[tuple[Request, ...], list[str]] = {}
     for node, requests in document.requests.items():
-        click.echo(plain(f"\nNode {node}: {len(requests)} questions, all reading"))
+        alike.setdefault(requests, []).append(node)
+    for requests, nodes in alike.items():
+        names = ", ".join(nodes[:NAMES_SHOWN]) + (f" and {len(nodes) - NAMES_SHOWN} more" if nodes[NAMES_SHOWN:] else "")
+        click.echo(plain(f"\n{names}: {len(requests)} questions each, all reading"))
         for request in requests:
             condition = f"  [{request.condition}]" if request.condition else ""
             click.echo(plain(f"  {request.fact}: {request.operation}{condition}"))
             click.echo(plain(f"      {request.text}"))
-            for item in request.items[:ITEMS_SHOWN]:
+            for item in request.items:
                 click.echo(plain(f"        {item}"))
     if document.questions:
         click.echo(f"\nDNS servers: {len(document.questions)} questions from this machine")

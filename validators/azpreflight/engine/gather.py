@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from azpreflight.facts.collection import Collection, NodeSource, SiteSource, unobserved
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Observation, Status
+from azpreflight.redact import Redactor
 
 Facts = Mapping[tuple[str, str], Observation]
 """Observations by target and fact."""
@@ -45,10 +49,14 @@ class _Work:
     done: threading.Event = field(default_factory=threading.Event)
     started: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
+    over_at: float = 0.0
 
-    def keep(self, observation: Observation) -> None:
-        """Take an observation; the first of a fact counts."""
-        self.found.setdefault(observation.fact, observation)
+    def keep(self, redact: Redactor, observation: Observation) -> None:
+        """Take an observation without the secrets in it; the first of a fact counts."""
+        clean = msgspec.structs.replace(
+            observation, value=redact.value(observation.value), reason=redact.value(observation.reason)
+        )
+        self.found.setdefault(observation.fact, clean)
 
 
 def gather(
@@ -57,6 +65,7 @@ def gather(
     site: SiteSource,
     limits: Limits,
     progress: Callable[[str, bool], None] = lambda target, done: None,
+    redact: Redactor | None = None,
 ) -> Facts:
     """Collect every fact of `collection`.
 
@@ -66,6 +75,7 @@ def gather(
         site: where facts of the site come from.
         limits: how much at once, and for how long.
         progress: told the name of each target when it begins (False) and when it is done (True).
+        redact: takes secrets out of every observation before anybody sees it.
 
     Returns:
         One observation for every wanted fact of every target that brought one; what overran is `TIMED_OUT`.
@@ -85,10 +95,11 @@ def gather(
                 work = waiting.get_nowait()
             except queue.Empty:
                 return
+            work.over_at = time.monotonic() + limits.node_seconds + OVERRUN_SECONDS
             work.started.set()
             progress(work.target, False)
             try:
-                work.ask(Deadline(limits.node_seconds, called_off), work.keep)
+                work.ask(Deadline(limits.node_seconds, called_off), partial(work.keep, redact or Redactor()))
             except Exception as error:  # noqa: BLE001 - a defect on one node must not lose the others; it is reported
                 work.error = error
             work.done.set()
@@ -103,7 +114,7 @@ def gather(
     try:
         for work in works:
             work.started.wait()
-            if not work.done.wait(limits.node_seconds + OVERRUN_SECONDS):
+            if not work.done.wait(max(0.0, work.over_at - time.monotonic())):
                 # Its worker is lost with it; those that wait behind it need another.
                 start_worker()
     except BaseException:

@@ -16,6 +16,10 @@ from azpreflight.model import Evidence, Finding, Outcome, Result, Value
 
 EVIDENCE_BYTES = 4096
 """How much of a fact's value a report repeats."""
+FINDINGS = 500
+"""How many findings of one result a report holds; an Azure Local site stays far below."""
+MESSAGE_CHARACTERS = 600
+SUBJECT_CHARACTERS = 300
 
 
 def judge(plan: Plan, facts: Facts, now: datetime.datetime, clock: Callable[[], float]) -> list[Result]:
@@ -36,7 +40,15 @@ def judge_pair(
     """The result of one pair. Never raises: what cannot be judged is an `error` with its reason."""
     collection = plan.collection
     started = clock()
-    view = View(collection.site, pair.target, phase=collection.phase, now=now, facts=facts, tables=pair.tables)
+    view = View(
+        collection.site,
+        pair.target,
+        phase=collection.phase,
+        now=now,
+        facts=facts,
+        tables=pair.tables,
+        site_facts=collection.of_site,
+    )
     findings: list[Finding] = []
     reason: str | None = None
     outcome: Outcome | None = None
@@ -45,7 +57,7 @@ def judge_pair(
     else:
         try:
             for finding in pair.check.judge(view, pair.parameters):
-                findings.append(finding)
+                findings.append(_short(finding))
         except NotApplicable as error:
             outcome, reason = Outcome.NOT_APPLICABLE, str(error)
         except NotObserved as error:
@@ -68,12 +80,42 @@ def judge_pair(
         outcome=worst,
         reason=reason,
         message=_message(worst, findings, reason),
-        findings=tuple(findings),
+        findings=tuple(_most_telling(findings)),
         evidence=tuple(_evidence(o, collection.queries) for o in view.seen.values()),
         remedy=pair.rule.remedy,
         sources=pair.rule.sources,
         duration_ms=round((clock() - started) * 1000, 3),
     )
+
+
+def _short(finding: Finding) -> Finding:
+    """A finding of bounded size, whatever a node put into it."""
+    return msgspec.structs.replace(
+        finding,
+        subject=_cut(finding.subject, SUBJECT_CHARACTERS),
+        message=_cut(finding.message, MESSAGE_CHARACTERS),
+        expected=_bounded(finding.expected),
+        actual=_bounded(finding.actual),
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _most_telling(findings: list[Finding]) -> list[Finding]:
+    """All findings, or the worst of very many, and one that counts the rest."""
+    if len(findings) <= FINDINGS:
+        return findings
+    order = [Outcome.FAIL, Outcome.ERROR, Outcome.PASS, Outcome.NOT_APPLICABLE]
+    kept = sorted(findings, key=lambda finding: order.index(finding.outcome))[:FINDINGS]
+    rest = Finding(
+        subject="further findings",
+        outcome=kept[-1].outcome,
+        message=f"{len(findings) - FINDINGS} further findings are left out",
+        actual=len(findings) - FINDINGS,
+    )
+    return [*kept, rest]
 
 
 def _worst(outcomes: set[Outcome]) -> Outcome:

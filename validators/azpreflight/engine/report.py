@@ -39,11 +39,16 @@ def make_report(
 
 
 def verdict_of(results: Sequence[Result], fail_on: Severity) -> Verdict:
-    """A failing, unwaived result at or above `fail_on` decides before one that could not be judged."""
+    """A failing, unwaived result at or above `fail_on` decides before one that could not be judged.
+
+    Where nothing at all was judged good or bad, nothing is known.
+    """
     counted = [result for result in results if result.severity.at_least(fail_on)]
     if any(result.outcome is Outcome.FAIL and result.waiver is None for result in counted):
         return Verdict.NOT_READY
     if any(result.outcome is Outcome.ERROR for result in counted):
+        return Verdict.INCONCLUSIVE
+    if not any(result.outcome in (Outcome.PASS, Outcome.FAIL) for result in results):
         return Verdict.INCONCLUSIVE
     return Verdict.READY
 

@@ -29,6 +29,7 @@ from azpreflight.facts.recording import Recording, RecordingManifest, write_reco
 from azpreflight.model import Mode, Problem, Report, RunInfo, Severity, ToolInfo
 from azpreflight.packs.lint import require_valid
 from azpreflight.packs.load import load_packs
+from azpreflight.redact import Redactor
 from azpreflight.registry import Registry
 from azpreflight.site.model import LoadedSite, Node, Transport
 
@@ -98,17 +99,18 @@ class Preflight:
             InputError: the way of reaching nodes that was chosen is refused as unsafe.
         """
         started = utc_now()
-        facts = self._gather(*self._live(credential), progress)
+        facts = self._gather(*self._live(credential), progress, Redactor(credential.password))
         run_id = str(uuid.uuid4())
         return self._report(Mode.LIVE, started, facts, self._problems, run_id=run_id, clock=time.perf_counter)
 
-    def run_recording(self, recording: Recording, *, where: str) -> Report:
+    def run_recording(self, recording: Recording) -> Report:
         """Judge a recording. The same recording and the same `now` give the same report, byte for byte.
 
         Raises:
             InputError: it is a recording of other machines.
         """
-        problems = [*self._problems, *recording.holding(self._loaded.info, where=where)]
+        phase = self.options.selection.phase
+        problems = [*self._problems, *recording.holding(self._loaded.info, phase, where="recording")]
         facts = self._gather(recording, recording, None)
         return self._reproducible(Mode.RECORDING, facts, problems, recording.sha256)
 
@@ -123,7 +125,7 @@ class Preflight:
             InputError: the folder cannot be written.
         """
         collected_at = utc_now()
-        facts = self._gather(*self._live(credential), progress)
+        facts = self._gather(*self._live(credential), progress, Redactor(credential.password))
         manifest = RecordingManifest(
             schema=RECORDING_SCHEMA,
             tool=tool_info(),
@@ -135,8 +137,11 @@ class Preflight:
         write_recording(folder, manifest, list(facts.values()))
         return facts
 
-    def _gather(self, nodes: NodeSource, site: SiteSource, progress: Progress | None) -> Facts:
-        return gather(self.plan.collection, nodes, site, self.options.limits, progress or (lambda target, done: None))
+    def _gather(
+        self, nodes: NodeSource, site: SiteSource, progress: Progress | None, redact: Redactor | None = None
+    ) -> Facts:
+        quiet: Progress = progress or (lambda target, done: None)
+        return gather(self.plan.collection, nodes, site, self.options.limits, quiet, redact)
 
     def _live(self, credential: Credential) -> tuple[NodeSource, SiteSource]:
         # The sources load the network libraries, which a recording does without.
@@ -196,6 +201,8 @@ class Preflight:
             packs=self.plan.packs,
             redirections=self.options.redirections.listed(),
             tls_unverified=winrm.https and not winrm.verify,
+            rules=self.options.selection.rules,
+            skip=self.options.selection.skip,
         )
         return make_report(tool_info(), run, self._loaded.info, list(problems), results)
 

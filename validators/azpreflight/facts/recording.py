@@ -16,7 +16,7 @@ from azpreflight.documents import convert, read_bytes, read_json
 from azpreflight.errors import InputError
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.observation import Observation
+from azpreflight.facts.observation import Observation, Status
 from azpreflight.model import Frozen, Phase, Problem, SiteInfo, ToolInfo
 from azpreflight.site.model import Node
 
@@ -42,6 +42,15 @@ class ObservationFile(Frozen):
     observations: tuple[Observation, ...]
 
 
+def require_new_folder(folder: Path) -> None:
+    """Raise `InputError` when a recording could not go into `folder`: before a long run, not after it."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(Problem(code="not-a-folder", message="is a file; name a new folder", where=str(folder)))
+    if folder.is_dir() and any(folder.iterdir()):
+        message = "is not empty; a recording is never mixed with other files: name a new folder"
+        raise InputError(Problem(code="not-empty", message=message, where=str(folder)))
+
+
 def write_recording(folder: Path, manifest: RecordingManifest, observations: Sequence[Observation]) -> None:
     """Write a recording into a new or empty folder. The manifest comes last: without it, there is no recording.
 
@@ -54,10 +63,8 @@ def write_recording(folder: Path, manifest: RecordingManifest, observations: Seq
         of_node = observation.target in manifest.site.nodes
         by_file.setdefault(_node_file(folder, observation.target) if of_node else site_file, []).append(observation)
     try:
+        require_new_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            message = "is not empty; a recording is never mixed with other files: name a new folder"
-            raise InputError(Problem(code="not-empty", message=message, where=str(folder)))
         (folder / "nodes").mkdir()
         for path, found in by_file.items():
             path.write_bytes(
@@ -129,31 +136,38 @@ class Recording:
             ):
                 message = f"holds the fact {observation.fact} of {observation.target}, which belongs into another file"
                 yield Problem(code="wrong-file", message=message, where=str(path))
+            elif wrong := _contradiction(observation):
+                message = f"{observation.fact} of {observation.target} {wrong}"
+                yield Problem(code="contradiction", message=message, where=str(path))
             elif key in self._observations:
                 message = f"holds the fact {observation.fact} of {observation.target} twice"
                 yield Problem(code="duplicate-fact", message=message, where=str(path))
             else:
-                self._observations[key] = observation
+                moment = observation.observed_at.astimezone(datetime.UTC)
+                self._observations[key] = msgspec.structs.replace(observation, observed_at=moment)
 
-    def holding(self, site: SiteInfo, *, where: str) -> list[Problem]:
-        """What a reader should know when this recording is judged against `site`.
+    def holding(self, site: SiteInfo, phase: Phase, *, where: str) -> list[Problem]:
+        """What a reader should know when this recording is judged against `site` in `phase`.
 
         Raises:
             InputError: it holds no node of the site at all.
         """
-        recorded = set(self.manifest.site.nodes)
-        if not recorded & set(site.nodes):
-            nodes = f"it has {', '.join(sorted(recorded))}; the site declares {', '.join(site.nodes)}"
+        recorded = {name.casefold() for name in self.manifest.site.nodes}
+        if not recorded & {name.casefold() for name in site.nodes}:
+            nodes = f"it has {', '.join(self.manifest.site.nodes)}; the site declares {', '.join(site.nodes)}"
             message = f"is a recording of other machines: {nodes}"
             raise InputError(Problem(code="other-site", message=message, where=where))
         problems = [
             Problem(code="not-recorded", message=f"node {name} is not in the recording", where=where)
             for name in site.nodes
-            if name not in recorded
+            if name.casefold() not in recorded
         ]
         if self.manifest.site.sha256 != site.sha256:
             message = "the site file is not the one that the recording was made with"
             problems.append(Problem(code="site-changed", message=message, where=where))
+        if self.manifest.phase is not phase:
+            message = f"the recording was made for phase {self.manifest.phase}; facts of {phase} may be missing"
+            problems.append(Problem(code="other-phase", message=message, where=where))
         return problems
 
     def observations(self) -> Mapping[tuple[str, str], Observation]:
@@ -161,16 +175,28 @@ class Recording:
         return self._observations
 
     def collect_node(self, node: Node, collection: Collection, deadline: Deadline, keep: Keep) -> None:
-        """Keep what was recorded of a node."""
-        for name in collection.of_node(node):
-            self._replay(node.name, name, keep)
+        """Keep what was recorded of a node, whose name may be spelled in another letter case today."""
+        spelled = {name.casefold(): name for name in self.manifest.site.nodes}.get(node.name.casefold())
+        for name in collection.of_node(node) if spelled is not None else ():
+            self._replay(spelled or "", name, node.name, keep)
 
     def collect_site(self, collection: Collection, deadline: Deadline, keep: Keep) -> None:
-        """Keep what was recorded of the site."""
+        """Keep what was recorded of the site, which may have another name today."""
         for name in collection.of_site:
-            self._replay(self.manifest.site.name, name, keep)
+            self._replay(self.manifest.site.name, name, collection.site.name, keep)
 
-    def _replay(self, target: str, fact: str, keep: Keep) -> None:
-        observation = self._observations.get((target, fact))
+    def _replay(self, recorded: str, fact: str, target: str, keep: Keep) -> None:
+        observation = self._observations.get((recorded, fact))
         if observation is not None:
-            keep(observation)
+            keep(msgspec.structs.replace(observation, target=target))
+
+
+def _contradiction(observation: Observation) -> str | None:
+    """What in an observation cannot be, as an edit by hand may leave it; None when all is well."""
+    if observation.observed_at.tzinfo is None:
+        return "was observed at a time without a zone"
+    if observation.status is Status.OBSERVED and observation.reason is not None:
+        return "was observed and has a reason why it was not"
+    if observation.status is not Status.OBSERVED and observation.value is not None:
+        return f"was not observed ({observation.status}) and has a value"
+    return None

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from azpreflight.model import Outcome, Report, Result, Severity, Verdict
+from azpreflight.model import Mode, Outcome, Report, Result, Severity, Verdict
 from azpreflight.redact import plain
 
 _VERDICT = {
@@ -121,5 +121,9 @@ def _summary(report: Report, console: Console) -> None:
     if summary.waived:
         counts.append(f"{summary.waived} waived")
     site = f"{report.site.name} ({len(report.site.nodes)} nodes, {report.site.profile}, {report.run.phase})"
+    if report.run.mode is Mode.SITE_ONLY:
+        words += " by its declaration alone"
+    if report.run.rules or report.run.skip:
+        words += ", of the selected rules"
     console.print(Text.assemble((words, style), "  ", plain(site)))
     console.print(Text(", ".join(counts)))
