@@ -80,3 +80,15 @@ def test_a_share_counts_only_where_no_cloud_witness_is_needed() -> None:
     site = site_of(witness=declared, nodes=three)
     more = view_of({"cluster.core_resources": [share]}, site=site, kind=TargetKind.CLUSTER)
     assert set(outcomes_of(cluster.witness_is_online, more).values()) == {Outcome.PASS}
+
+
+@pytest.mark.parametrize("states", [[None], [-1], ["2"], [True], [2, 4]])
+def test_a_witness_whose_state_nobody_knows_is_not_judged(states: list[Any]) -> None:
+    rows = [{"Type": "Cloud Witness", "State": state} for state in states]
+    view = view_of({"cluster.core_resources": rows}, kind=TargetKind.CLUSTER)
+    assert set(outcomes_of(cluster.witness_is_online, view).values()) == {Outcome.ERROR}
+
+
+def test_a_cluster_without_resources_is_no_cluster_without_a_witness() -> None:
+    with pytest.raises(NotObserved):
+        outcomes_of(cluster.witness_is_online, view_of({"cluster.core_resources": []}, kind=TargetKind.CLUSTER))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from azpreflight.checks import declaration
 from azpreflight.model import Outcome, TargetKind
 from azpreflight.site.model import Cluster, Witness, WitnessKind
@@ -33,3 +35,11 @@ def test_sixteen_nodes_and_no_more() -> None:
     seventeen = view_of(site=site_of(nodes=nodes), kind=TargetKind.SITE)
     assert outcomes_of(declaration.node_count, sixteen) == {"system": Outcome.PASS}
     assert outcomes_of(declaration.node_count, seventeen) == {"system": Outcome.FAIL}
+
+
+@pytest.mark.parametrize(
+    "name", ["AZL_CL01", "azl.edge.example", "AZL CL01", "-AZL", "AZL-", "12345", "AZL-CL\u00e4", "CL\n"]
+)
+def test_a_cluster_is_called_as_a_machine_can_be(name: str) -> None:
+    view = view_of(site=site_of(cluster=Cluster(name=name)), kind=TargetKind.SITE)
+    assert outcomes_of(declaration.cluster_name, view)["characters"] is Outcome.FAIL

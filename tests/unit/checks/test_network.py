@@ -10,7 +10,9 @@ from azpreflight.checks import adapters, addressing, pools, routing, subnets, sw
 from azpreflight.checks.ranges import cluster_address, network, overlap, single, span
 from azpreflight.checks.view import NotApplicable, NotObserved
 from azpreflight.facts.observation import Status
+from azpreflight.facts.query import CurlQuery
 from azpreflight.model import Outcome, Phase, TargetKind
+from azpreflight.packs.load import load_packs
 from azpreflight.site.model import Management, Network, Node, Range, Site
 from unit.checks.judging import findings_of, outcomes_of, site_of, view_of
 
@@ -32,6 +34,9 @@ def template(**management: Any) -> Site:
 
 def row(alias: str, address: str, **values: Any) -> dict[str, Any]:
     return {"InterfaceAlias": alias, "IPAddress": address, "Store": "Active", **values}
+
+
+LOOPBACK = row("Loopback Pseudo-Interface 1", "127.0.0.1")
 
 
 class TestRanges:
@@ -149,16 +154,103 @@ class TestManagementInterface:
     def test_the_default_route_tells_it_when_nothing_else_does(self) -> None:
         facts = {
             "net.ip_addresses": [row("Ethernet 9", "192.0.2.57", AddressState="Preferred")],
-            "net.default_routes": [{"NextHop": "192.0.2.1", "InterfaceAlias": "Ethernet 9", "Store": "Active"}],
+            "net.default_routes": [{"NextHop": "192.0.2.1", "InterfaceAlias": "ethernet 9", "Store": "Active"}],
         }
-        assert outcomes_of(addressing.one_management_address, view_of(facts)) == {"Ethernet 9": Outcome.PASS}
+        view = view_of(facts, site=template())
+        assert outcomes_of(addressing.one_management_address, view) == {"ethernet 9": Outcome.PASS}
+
+    @pytest.mark.parametrize(
+        "check", [addressing.static_address, addressing.one_management_address, addressing.address_in_subnet]
+    )
+    def test_a_node_without_its_declared_address_fails_and_nothing_else_is_judged(self, check: Any) -> None:
+        facts = {
+            "net.ip_addresses": [
+                row("NIC1", "192.0.2.57", AddressState="Preferred", PrefixOrigin="Manual", PrefixLength=24),
+                row("NIC1", "192.0.2.11", Store="Persistent"),
+            ],
+            "net.default_routes": [],
+            "net.ip_interfaces": [{"InterfaceAlias": "NIC1", "Dhcp": "Disabled", "Store": "Active"}],
+        }
+        site = site_of(network={"intents": INTENTS, "management": {"subnet": "192.0.2.0/24"}})
+        found = findings_of(check, view_of(facts, site=site))
+        assert [finding.outcome for finding in found.values()] == [Outcome.FAIL]
+        assert found["declared address"].message == "N1 does not have the declared address 192.0.2.11, but 192.0.2.57"
+
+    def test_a_declared_address_of_another_family_leaves_the_address_open(self) -> None:
+        site = site_of(nodes=[{"name": "N1", "address": "2001:db8::11"}])
+        view = view_of({"net.ip_addresses": [row("NIC1", "192.0.2.11")]}, site=site)
+        assert outcomes_of(addressing.one_management_address, view) == {"declared address": Outcome.ERROR}
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            row("NIC1", "192.0.2.57", Store=None),
+            row("NIC1", "192.0.2.57", Store=7),
+            {**row("NIC1", "192.0.2.57"), "InterfaceAlias": None},
+            {**row("NIC1", "192.0.2.57"), "IPAddress": None},
+            row("NIC1", "none"),
+        ],
+    )
+    def test_a_row_that_nobody_can_place_leaves_all_open(self, bad: dict[str, Any]) -> None:
+        facts = {"net.ip_addresses": [row("NIC1", "192.0.2.11", AddressState="Preferred"), bad]}
+        with pytest.raises(NotObserved):
+            outcomes_of(addressing.one_management_address, view_of(facts))
+
+    @pytest.mark.parametrize("origin", [None, 7, True])
+    def test_an_origin_that_nobody_knows_is_not_judged(self, origin: Any) -> None:
+        facts = {
+            "net.ip_addresses": [row("NIC1", "192.0.2.11", PrefixOrigin=origin)],
+            "net.ip_interfaces": [{"InterfaceAlias": "nic1", "Dhcp": None, "Store": "Active"}],
+        }
+        assert set(outcomes_of(addressing.static_address, view_of(facts)).values()) == {Outcome.ERROR}
+
+    @pytest.mark.parametrize("length", [None, "24", 33, -1, True])
+    def test_a_prefix_length_that_is_none_is_not_judged(self, length: Any) -> None:
+        facts = {"net.ip_addresses": [row("NIC1", "192.0.2.11", PrefixLength=length)]}
+        site = site_of(network={"management": {"subnet": "192.0.2.0/24"}})
+        assert outcomes_of(addressing.address_in_subnet, view_of(facts, site=site)) == {"192.0.2.11": Outcome.ERROR}
+
+    @pytest.mark.parametrize(
+        ("states", "outcome"),
+        [
+            (["Preferred"], Outcome.PASS),
+            (["Deprecated"], Outcome.PASS),
+            (["Duplicate"], Outcome.FAIL),
+            (["Tentative"], Outcome.ERROR),
+            (["Invalid"], Outcome.ERROR),
+            ([None], Outcome.ERROR),
+            ([9], Outcome.ERROR),
+            (["Preferred", "Duplicate"], Outcome.ERROR),
+        ],
+    )
+    def test_only_an_address_that_was_tried_has_no_duplicate(self, states: list[Any], outcome: Outcome) -> None:
+        facts = {"net.ip_addresses": [row("NIC1", "192.0.2.11", AddressState=state) for state in states]}
+        assert outcomes_of(addressing.no_duplicate_address, view_of(facts)) == {"NIC1 192.0.2.11": outcome}
+
+    @pytest.mark.parametrize(
+        ("states", "outcome"),
+        [
+            ({"192.0.2.11": ["Preferred"], "192.0.2.57": [None]}, Outcome.ERROR),
+            ({"192.0.2.11": [None]}, Outcome.ERROR),
+            ({"192.0.2.11": ["Preferred", "Invalid"]}, Outcome.ERROR),
+            ({"192.0.2.11": ["Preferred"], "192.0.2.57": ["Preferred"], "192.0.2.58": [None]}, Outcome.FAIL),
+        ],
+    )
+    def test_an_address_in_an_unknown_state_may_be_a_second_one(
+        self, states: dict[str, list[Any]], outcome: Outcome
+    ) -> None:
+        rows = [row("NIC1", text, AddressState=state) for text, found in states.items() for state in found]
+        found = outcomes_of(addressing.one_management_address, view_of({"net.ip_addresses": rows}))
+        assert found == {"NIC1": outcome}
 
     @pytest.mark.parametrize(
         "check", [addressing.static_address, addressing.one_management_address, addressing.management_has_ipv4]
     )
     def test_a_node_without_any_fails(self, check: Any) -> None:
-        facts: dict[str, Any] = {"net.ip_addresses": [], "net.default_routes": [], "net.ip_interfaces": []}
+        facts: dict[str, Any] = {"net.ip_addresses": [LOOPBACK], "net.default_routes": [], "net.ip_interfaces": []}
         assert set(outcomes_of(check, view_of(facts)).values()) == {Outcome.FAIL}
+        with pytest.raises(NotObserved, match="loopback"):
+            outcomes_of(check, view_of({**facts, "net.ip_addresses": []}))
 
     def test_any_address_on_the_first_adapter_will_do_where_none_is_declared(self) -> None:
         site = Site(
@@ -177,22 +269,22 @@ class TestManagementInterface:
 
     def test_a_link_is_judged_even_without_a_management_interface(self) -> None:
         facts = {
-            "net.ip_addresses": [],
+            "net.ip_addresses": [LOOPBACK],
             "net.default_routes": [],
             "net.adapters": [{"Name": "NIC1", "InterfaceOperationalStatus": "Up", "MediaConnectState": "Unknown"}],
         }
         site = site_of(network={"intents": INTENTS})
         assert outcomes_of(adapters.management_link, view_of(facts, site=site)) == {
             "NIC1": Outcome.PASS,
-            "NIC1 media": Outcome.FAIL,
+            "NIC1 media": Outcome.ERROR,
             "NIC2": Outcome.FAIL,
             "management interface": Outcome.FAIL,
         }
 
-    def test_a_machine_without_a_name_is_not_judged(self) -> None:
-        assert outcomes_of(addressing.name_at_address, view_of({"system.computer": []})) == {
-            "computer name": Outcome.ERROR
-        }
+    @pytest.mark.parametrize("names", [[], [None], [""], ["N1", "N2"]])
+    def test_a_machine_without_a_name_is_not_judged(self, names: list[Any]) -> None:
+        view = view_of({"system.computer": [{"DNSHostName": name} for name in names]})
+        assert outcomes_of(addressing.name_at_address, view) == {"computer name": Outcome.ERROR}
 
 
 class TestVlans:
@@ -218,8 +310,40 @@ class TestVlans:
         assert found["N2 NIC2"] is Outcome.ERROR
 
     def test_a_setting_that_is_no_number_is_not_judged(self) -> None:
-        settings = [{"Name": "NIC1", "RegistryKeyword": "VlanID", "RegistryValue": ["on"]}]
-        assert self.found({"N1": {"net.adapter_vlans": settings}})["N1"] is Outcome.ERROR
+        for value in (["on"], None, [], [""], [0], ["0", "44"], ["44444"], "0"):
+            settings = [{"Name": "nic1", "RegistryKeyword": "VlanID", "RegistryValue": value}]
+            found = self.found({"N1": {"net.adapter_vlans": settings}})
+            assert found == {"N1 NIC1": Outcome.ERROR, "management VLAN": Outcome.PASS}
+
+    def test_an_adapter_told_twice_with_different_ids_is_not_judged(self) -> None:
+        settings = [{"Name": "NIC1", "RegistryKeyword": "VlanID", "RegistryValue": [vlan]} for vlan in ("0", "44")]
+        assert self.found({"N1": {"net.adapter_vlans": settings}})["N1 NIC1"] is Outcome.ERROR
+        adapters = [{"Name": "NIC1", "VlanID": 0}, {"Name": "NIC1", "VlanID": 44}, {"Name": "NIC2", "VlanID": 0}]
+        assert self.found({"N1": {"net.adapters": adapters}})["N1 NIC1"] is Outcome.ERROR
+
+    def test_a_node_that_tells_no_adapter_is_not_judged(self) -> None:
+        assert self.found({"N1": {"net.adapters": []}})["N1"] is Outcome.ERROR
+
+    @pytest.mark.parametrize(
+        ("isolation", "vlans"),
+        [
+            ([{"IsolationMode": None, "DefaultIsolationId": 8}], []),
+            ([{"IsolationMode": 7, "DefaultIsolationId": 8}], []),
+            ([{"IsolationMode": "VLAN", "DefaultIsolationId": None}], []),
+            ([{"IsolationMode": "NativeVirtualSubnetId", "DefaultIsolationId": 8}], []),
+            ([{"IsolationMode": "VLAN", "DefaultIsolationId": vlan} for vlan in (8, 9)], []),
+            ([], [{"OperationMode": None, "AccessVlanId": 8}]),
+            ([], [{"OperationMode": "Access", "AccessVlanId": None}]),
+        ],
+    )
+    def test_a_port_whose_setting_is_not_told_is_not_judged(self, isolation: Any, vlans: Any) -> None:
+        facts = {
+            "hyperv.switches": [{"ElementName": "ConvergedSwitch(mgmt)", "Name": "A"}],
+            "hyperv.port_allocations": [{"ElementName": "vManagement(mgmt)", "InstanceID": "Microsoft:A\\B"}],
+            "hyperv.port_isolation": [{"InstanceID": "Microsoft:A\\B\\C", **values} for values in isolation],
+            "hyperv.port_vlans": [{"InstanceID": "Microsoft:A\\B\\C", **values} for values in vlans],
+        }
+        assert set(self.found(facts=facts).values()) == {Outcome.ERROR}
 
     def test_a_switch_without_a_management_adapter_leaves_the_plain_ones(self) -> None:
         switch = [{"ElementName": "lab", "Name": "A"}]
@@ -253,8 +377,24 @@ class TestSwitches:
         view = view_of({"hyperv.switches": Status.REFUSED})
         with pytest.raises(NotObserved):
             switches.virtual_switches(view, view.node)
-        view = view_of({"hyperv.switches": Status.NOT_PRESENT})
+        without = {"services.state": [{"Name": "WinRM"}]}
+        view = view_of({"hyperv.switches": Status.NOT_PRESENT, **without})
         assert switches.virtual_switches(view, view.node) == []
+
+    @pytest.mark.parametrize("services", [[{"Name": "WinRM"}, {"Name": "VMMS"}], [], Status.TIMED_OUT])
+    def test_a_missing_class_is_no_missing_hyper_v(self, services: Any) -> None:
+        view = view_of({"hyperv.switches": Status.NOT_PRESENT, "services.state": services})
+        with pytest.raises(NotObserved):
+            switches.virtual_switches(view, view.node)
+
+    def test_a_switch_without_a_name_is_not_judged(self) -> None:
+        facts: dict[str, Any] = {
+            "hyperv.switches": [{"ElementName": None, "Name": "A"}],
+            "hyperv.host_ports": [],
+            "hyperv.port_allocations": [],
+        }
+        with pytest.raises(NotObserved, match="without a name"):
+            outcomes_of(switches.virtual_switch_names, view_of(facts, site=site_of(network={"intents": INTENTS})))
 
     def test_names_are_compared_when_windows_gives_another_guid(self) -> None:
         facts = {
@@ -265,6 +405,95 @@ class TestSwitches:
         }
         view = view_of(facts, site=site_of(network={"intents": INTENTS}))
         assert set(outcomes_of(switches.virtual_switch_names, view).values()) == {Outcome.PASS}
+
+
+class TestGateways:
+    SITE = site_of(network={"management": {"gateway": "192.0.2.1"}})
+
+    def found(self, *hops: Any, site: Site = SITE) -> dict[str, Outcome]:
+        routes = [{"NextHop": hop, "InterfaceAlias": "NIC1", "Store": "Active"} for hop in hops]
+        return outcomes_of(routing.one_default_gateway, view_of({"net.default_routes": routes}, site=site))
+
+    @pytest.mark.parametrize("hop", [None, "", "none", 1, "2001:db8::1"])
+    def test_a_route_that_leads_nowhere_known_is_not_judged(self, hop: Any) -> None:
+        for site in (self.SITE, site_of()):
+            with pytest.raises(NotObserved):
+                self.found(hop, site=site)
+
+    def test_a_route_without_a_gateway_is_none(self) -> None:
+        assert self.found("0.0.0.0", site=site_of())["default gateways"] is Outcome.FAIL
+        assert self.found("0.0.0.0", "192.0.2.1")["default gateways"] is Outcome.FAIL
+
+    @pytest.mark.parametrize(
+        ("codes", "outcome"),
+        [
+            ([0], Outcome.PASS),
+            ([0, 0], Outcome.PASS),
+            ([11010], Outcome.FAIL),
+            ([11002], Outcome.FAIL),
+            ([0, 11010], Outcome.ERROR),
+            ([11050], Outcome.ERROR),
+            (["0"], Outcome.ERROR),
+            ([False], Outcome.ERROR),
+            ([None], Outcome.ERROR),
+            ([], Outcome.ERROR),
+        ],
+    )
+    def test_only_a_status_of_the_gateway_counts(self, codes: list[Any], outcome: Outcome) -> None:
+        rows = [{"Address": "192.0.2.1", "StatusCode": code} for code in codes]
+        view = view_of({"net.gateway_ping": rows}, site=self.SITE)
+        assert outcomes_of(routing.gateway_answers, view) == {"gateway": outcome}
+
+
+class TestPoolAddresses:
+    SITE = site_of(network={"management": {"pools": [{"start": "192.0.2.20", "end": "192.0.2.20"}]}})
+
+    def found(self, codes: list[Any], probes: list[dict[str, Any]]) -> set[Outcome]:
+        facts = {
+            "net.pool_ping": [{"Address": "192.0.2.20", "StatusCode": code} for code in codes],
+            "net.pool_ports": [
+                {"host": "192.0.2.20", "connected": False, "exit_code": 28, "http_code": 0, **probe} for probe in probes
+            ],
+        }
+        view = view_of(facts, site=self.SITE, kind=TargetKind.CLUSTER)
+        return set(outcomes_of(pools.unused, view, ports=[22, 5985]).values())
+
+    @pytest.mark.parametrize(
+        ("codes", "probes", "outcome"),
+        [
+            ([11010], [{"port": 22}, {"port": 5985}], Outcome.PASS),
+            ([11003], [{"port": 22}, {"port": 5985, "exit_code": 7}], Outcome.PASS),
+            ([0], [], Outcome.FAIL),
+            ([11010, 0], [{"port": 22}, {"port": 5985}], Outcome.FAIL),
+            ([11050], [{"port": 9, "connected": True}], Outcome.FAIL),
+            ([11050], [{"port": 22, "exit_code": 2}, {"port": 5985, "exit_code": 2}], Outcome.ERROR),
+            ([11002], [{"port": 22}, {"port": 5985}], Outcome.ERROR),
+            (["0"], [{"port": 22}, {"port": 5985}], Outcome.ERROR),
+            (["11010"], [{"port": 22}, {"port": 5985}], Outcome.ERROR),
+            ([False], [{"port": 22}, {"port": 5985}], Outcome.ERROR),
+            ([None], [{"port": 22}, {"port": 5985}], Outcome.ERROR),
+            ([], [{"port": 22}, {"port": 5985}], Outcome.ERROR),
+            ([11010, None], [{"port": 22}, {"port": 5985}], Outcome.ERROR),
+            ([11010], [{"port": 22}], Outcome.ERROR),
+            ([11010], [{"port": 9}], Outcome.ERROR),
+            ([11010], [{"port": "22"}, {"port": "5985"}], Outcome.ERROR),
+            ([11010], [{"port": 22, "exit_code": 27}, {"port": 5985}], Outcome.ERROR),
+            ([11010], [{"port": 22, "exit_code": None}, {"port": 5985}], Outcome.ERROR),
+            ([11010], [{"port": 22, "connected": "true"}, {"port": 5985}], Outcome.ERROR),
+            ([11010], [{"port": 22, "connected": None}, {"port": 5985}], Outcome.ERROR),
+            ([11010], [{"port": 22}, {"port": 22, "exit_code": 2}, {"port": 5985}], Outcome.ERROR),
+        ],
+    )
+    def test_silence_is_complete_or_none(
+        self, codes: list[Any], probes: list[dict[str, Any]], outcome: Outcome
+    ) -> None:
+        assert self.found(codes, probes) == {outcome}
+
+    def test_the_rule_names_the_ports_that_its_query_asks_for(self) -> None:
+        packs = load_packs()
+        read = packs.queries["net.pool_ports"].read
+        assert isinstance(read, CurlQuery)
+        assert tuple(packs.rules["AZL-NET-011"].with_["ports"]) == read.ports
 
 
 class TestClusterAddress:

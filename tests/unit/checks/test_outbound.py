@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from azpreflight.checks import outbound
+from azpreflight.checks.view import Row
 from azpreflight.facts.endpoints import EndpointTable, needed, probe_of
+from azpreflight.facts.query import CurlQuery
 from azpreflight.facts.winrm.curl import Probe
 from azpreflight.model import Outcome, Phase
 from azpreflight.packs.load import load_packs
-from azpreflight.site.model import KeyVault, Site
+from azpreflight.site.model import KeyVault, Proxy, Site
 from unit.checks.judging import findings_of, outcomes_of, site_of, view_of
 
 PACKS = load_packs()
@@ -157,10 +160,69 @@ class TestReachable:
         (row("h", http_code=407), "the proxy refused"),
         (row("h", exit_code=56, error="Recv failure: Connection was reset"), "Recv failure: Connection was reset"),
         (row("h", exit_code=92), "curl ended with 92"),
+        *[(row("h", http_code=200, exit_code=exit_code), "the TLS session failed") for exit_code in outbound.TLS_EXITS],
     ],
 )
 def test_reasons(answer: Any, reason: str) -> None:
-    assert outbound.reason_of(answer) == reason
+    assert outbound.attempt_of(answer) == outbound.Attempt(False, reason)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        row("h"),
+        row("h", exit_code=2, error="Failed initialization"),
+        row("h", exit_code=27),
+        row("h", exit_code=4711),
+        row("h", http_code=7),
+        {**row("h"), "http_code": True},
+        {**row("h"), "http_code": "200"},
+        {**row("h"), "http_code": None},
+        {**row("h", http_code=200), "exit_code": None},
+    ],
+)
+def test_a_probe_that_failed_by_itself_says_nothing_of_the_path(answer: Any) -> None:
+    assert outbound.attempt_of(answer).reached is None
+    found = reached(rows_for(SITE, mcr={**answer, "host": "mcr.microsoft.com"}))
+    assert found["mcr.microsoft.com:443"] is Outcome.ERROR
+
+
+@pytest.mark.parametrize("exit_code", [0, 22, 23, 28, 63])
+def test_a_status_proves_the_path_whatever_became_of_the_rest(exit_code: int) -> None:
+    assert outbound.attempt_of(Row("a.b", "N1", row("h", http_code=403, exit_code=exit_code))).reached is True
+
+
+class TestBehindAProxy:
+    PROXY = {"http": "http://proxy.edge.example:3128", "https": "http://proxy.edge.example:3128"}
+
+    def found(self, status: int, *, bypass: list[str] | None = None, proxy: dict[str, Any] | None = None) -> Outcome:
+        declared = self.PROXY if proxy is None else proxy
+        site = msgspec.structs.replace(SITE, proxy=msgspec.convert({**declared, "bypass": bypass or []}, Proxy))
+        rows = rows_for(site, crl3=row("crl3.digicert.com", http_code=status, port=80))
+        return reached(rows, site)["crl3.digicert.com:80"]
+
+    @pytest.mark.parametrize("status", [403, 500, 502, 503, 504])
+    def test_an_answer_on_plain_http_may_be_the_proxys_own(self, status: int) -> None:
+        assert self.found(status) is Outcome.ERROR
+        assert self.found(status, bypass=["*.digicert.com"]) is Outcome.PASS
+        assert self.found(status, proxy={}) is Outcome.PASS
+
+    @pytest.mark.parametrize(("status", "outcome"), [(200, Outcome.PASS), (404, Outcome.PASS), (407, Outcome.FAIL)])
+    def test_other_answers_are_not_in_doubt(self, status: int, outcome: Outcome) -> None:
+        assert self.found(status) is outcome
+
+    def test_an_answer_in_tls_cannot_be_the_proxys(self) -> None:
+        site = msgspec.structs.replace(SITE, proxy=msgspec.convert(self.PROXY, Proxy))
+        rows = rows_for(site, mcr=row("mcr.microsoft.com", http_code=503))
+        assert reached(rows, site)["mcr.microsoft.com:443"] is Outcome.PASS
+
+
+def test_results_that_contradict_each_other_are_none() -> None:
+    rows = [*rows_for(SITE), row("mcr.microsoft.com", exit_code=28)]
+    assert reached(rows)["mcr.microsoft.com:443"] is Outcome.ERROR
+
+
+TLS = {"fact": "a.b", "urls": ["https://h/"], "tls": ["1.2", "1.3"]}
 
 
 def tls(version: str | None, **rest: Any) -> dict[str, Any]:
@@ -175,12 +237,25 @@ def tls(version: str | None, **rest: Any) -> dict[str, Any]:
         ([tls("1.2", exit_code=35), tls("1.3", exit_code=4)], Outcome.FAIL),
         ([tls("1.2", exit_code=28), tls("1.3", exit_code=28)], Outcome.ERROR),
         ([tls("1.2", exit_code=6), tls("1.3", exit_code=4)], Outcome.ERROR),
+        ([tls("1.2", http_code=200, exit_code=60), tls("1.3", http_code=200, exit_code=35)], Outcome.FAIL),
+        ([tls("1.2", exit_code=35)], Outcome.ERROR),
+        ([tls("1.2", exit_code=35), tls("1.3", exit_code=27)], Outcome.ERROR),
+        ([tls("1.2", http_code=200), tls("1.2", exit_code=35), tls("1.3", exit_code=35)], Outcome.ERROR),
+        ([tls("1.1", http_code=200)], Outcome.ERROR),
+        ([{**tls("1.2", http_code=200), "url": "https://localhost/"}], Outcome.ERROR),
+        ([], Outcome.ERROR),
     ],
 )
 def test_tls_is_judged_only_where_something_answered(rows: list[Any], outcome: Outcome) -> None:
-    assert outcomes_of(outbound.negotiates_tls, view_of({"a.b": rows}), fact="a.b") == {"https://h/": outcome}
+    assert outcomes_of(outbound.negotiates_tls, view_of({"a.b": rows}), **TLS) == {"https://h/": outcome}
+
+
+def test_the_rule_names_what_its_query_asks_for() -> None:
+    read, parameters = PACKS.queries["outbound.tls"].read, PACKS.rules["AZL-FW-022"].with_
+    assert isinstance(read, CurlQuery)
+    assert (tuple(parameters["urls"]), tuple(parameters["tls"])) == (read.urls, read.tls)
 
 
 def test_an_answer_to_no_particular_version_proves_nothing() -> None:
-    found = findings_of(outbound.negotiates_tls, view_of({"a.b": [tls(None, http_code=200)]}), fact="a.b")
-    assert found["TLS"].outcome is Outcome.ERROR
+    found = findings_of(outbound.negotiates_tls, view_of({"a.b": [tls(None, http_code=200)]}), **TLS)
+    assert found["https://h/"].outcome is Outcome.ERROR

@@ -10,6 +10,8 @@ from azpreflight.model import Profile
 from azpreflight.site import REFERENCES, check_path, declared, resolve
 from azpreflight.site.model import (
     Administrator,
+    Azure,
+    Cloud,
     Cluster,
     Directory,
     Dns,
@@ -24,6 +26,7 @@ from azpreflight.site.model import (
 )
 
 BARE = Site(name="lab", profile=Profile.LOCAL_IDENTITY, nodes=(Node(name="N1", address=""),))
+ALWAYS_DECLARED = {"site.name", "site.node_names", "site.management_host", "node.name"}
 SITE = Site(
     name="lab",
     profile=Profile.LOCAL_IDENTITY,
@@ -56,6 +59,7 @@ SITE = Site(
         ("site.management_adapters", ("P1", "P2")),
         ("site.storage_adapters", ("P3",)),
         ("site.administrator", ("azladmin",)),
+        ("site.management_host", ("management.azure.com",)),
         ("node.name", ("N2",)),
         ("node.address", ("192.0.2.12",)),
         ("node.fqdn", ("N2.edge.example",)),
@@ -65,7 +69,16 @@ def test_a_reference_answers_with_what_is_declared(reference: str, values: tuple
     assert resolve(reference, SITE, SITE.nodes[1]) == values
 
 
-@pytest.mark.parametrize("reference", sorted(REFERENCES.keys() - {"site.name", "site.node_names", "node.name"}))
+@pytest.mark.parametrize("cloud", list(Cloud))
+def test_every_cloud_has_a_host_of_its_own_for_management(cloud: Cloud) -> None:
+    hosts = {
+        other: resolve("site.management_host", msgspec.structs.replace(BARE, azure=Azure(cloud=other)))
+        for other in Cloud
+    }
+    assert [other for other, found in hosts.items() if found == hosts[cloud]] == [cloud]
+
+
+@pytest.mark.parametrize("reference", sorted(REFERENCES.keys() - ALWAYS_DECLARED))
 def test_a_reference_to_what_is_not_declared_is_empty(reference: str) -> None:
     assert resolve(reference, BARE, BARE.nodes[0]) == ()
 

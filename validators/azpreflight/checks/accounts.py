@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from msgspec import Meta
 
+from azpreflight.checks.agreement import contradict, same
 from azpreflight.checks.check import NoParameters, check, failed, judged, passed, unjudged
+from azpreflight.checks.identity import LONGEST_COMPUTER_NAME
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
+from azpreflight.facts.observation import Status
 from azpreflight.model import Finding, Frozen, Value
+
+USERS = "accounts.users"
+GROUP = "accounts.administrators_group"
+MEMBERS = "accounts.administrators"
+LOGINS = "accounts.logins"
+USER_CLASS = "Win32_UserAccount"
+LARGEST_SUB_AUTHORITY = 0xFFFFFFFF
+_ACCOUNT_SID = re.compile(r"S-1-5-21-([0-9]+)-([0-9]+)-([0-9]+)-(?P<rid>[0-9]+)", re.IGNORECASE)
+_WILDCARDS = re.compile(r"\*+[*.:+-]*")
 
 FIRST_OWN_RID = 1000
 """Relative ids below are those of accounts that Windows made, 500 being the built-in administrator."""
@@ -33,9 +46,23 @@ def declared_name(view: View) -> str:
     return view.site.administrator.name
 
 
-def find_account(view: View, name: str) -> Row | None:
-    """The local account of that name on the node, or None."""
-    return next((row for row in view.rows("accounts.users") if row["Name"].casefold() == name.casefold()), None)
+def local_accounts(view: View) -> list[Row]:
+    """The local accounts of the node.
+
+    Raises:
+        NotObserved: there is none, although Windows makes some itself, or one without a name.
+    """
+    rows = view.rows(USERS)
+    if not rows or not all(isinstance(row["Name"], str) for row in rows):
+        raise NotObserved(
+            USERS, view.node.name, Status.FAILED, "the node tells no local account, or one without a name"
+        )
+    return rows
+
+
+def accounts_called(view: View, name: str) -> list[Row]:
+    """The rows on the local account of that name; none where the node has no such account."""
+    return [row for row in local_accounts(view) if same(row["Name"], name)]
 
 
 def declared_account(view: View) -> Row:
@@ -43,18 +70,33 @@ def declared_account(view: View) -> Row:
 
     Raises:
         NotApplicable: none is declared, or the node has no such account, which is a matter of its own rule.
+        NotObserved: the node contradicts itself on that account.
     """
     name = declared_name(view)
-    row = find_account(view, name)
-    if row is None:
+    rows = accounts_called(view, name)
+    if not rows:
         raise NotApplicable(f"{view.node.name} has no local account {name}, as AZL-ACC-001 tells")
-    return row
+    if contradict(rows, *rows[0]):
+        raise NotObserved(USERS, view.node.name, Status.FAILED, f"two rows on {name} contradict each other")
+    return rows[0]
 
 
 def is_local(user: str, name: str, computer: str) -> bool:
-    """Whether `user`, as it was given to authenticate, is the local account `name` of `computer`."""
+    """Whether `user`, as it was given to authenticate, is the local account `name` of `computer`.
+
+    A computer has a short name as well, of which Windows keeps 15 characters.
+    """
     domain, _, local = user.rpartition("\\")
-    return local.casefold() == name.casefold() and domain.casefold() in ("", ".", computer.casefold())
+    computers = ("", ".", computer.casefold(), computer[:LONGEST_COMPUTER_NAME].casefold())
+    return local.casefold() == name.casefold() and domain.casefold() in computers
+
+
+def whose_login(user: str, name: str) -> str:
+    """What kind of account a login used that is not the local account `name`, in a few words."""
+    domain, _, local = user.rpartition("\\")
+    if "@" in user or (same(local, name) and domain):
+        return f"{user}, an account of a domain or of another machine"
+    return f"{user}, another account"
 
 
 def authenticated_as(view: View, name: str) -> bool:
@@ -63,24 +105,34 @@ def authenticated_as(view: View, name: str) -> bool:
         answer = view.value("winrm.authentication")
     except NotObserved:
         return False
-    return answer["outcome"] == "accepted" and is_local(answer["user"], name, view.node.name)
+    user = answer["user"]
+    return answer["outcome"] == "accepted" and isinstance(user, str) and is_local(user, name, view.node.name)
 
 
 def find_login(view: View, account: Row) -> Row | None:
-    """What Windows keeps on network logins of a local account; it does not list every account."""
-    full_name = f"{account['Domain']}\\{account['Name']}".casefold()
-    return next((row for row in view.rows("accounts.logins") if row["Name"].casefold() == full_name), None)
+    """What Windows keeps on network logins of a local account; it does not list every account.
+
+    Raises:
+        NotObserved: the node contradicts itself on when the account or its password expires.
+    """
+    full_name = f"{account['Domain']}\\{account['Name']}"
+    rows = [row for row in view.rows(LOGINS) if same(row["Name"], full_name)]
+    if rows and contradict(rows, *(name for name in ("AccountExpires", "PasswordExpires") if name in rows[0])):
+        raise NotObserved(LOGINS, view.node.name, Status.FAILED, f"two rows on {full_name} contradict each other")
+    return rows[0] if rows else None
 
 
 def is_never(value: Value) -> bool:
-    """Whether a date of expiry stands for never: none, or nothing but wildcards."""
-    return value is None or str(value).strip("*.+:0") == ""
+    """Whether a date of expiry stands for never: a null, or a date of nothing but asterisks. Zeros are no answer."""
+    return value is None or (isinstance(value, str) and _WILDCARDS.fullmatch(value) is not None)
 
 
 def moment(value: Value) -> datetime.datetime | None:
     """The moment that an ISO 8601 text names, or None. Without a zone it is taken as UTC, at most 14 hours off."""
+    if not isinstance(value, str):
+        return None
     try:
-        parsed = datetime.datetime.fromisoformat(str(value))
+        parsed = datetime.datetime.fromisoformat(value)
     except ValueError:
         return None
     return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=datetime.UTC)
@@ -94,29 +146,34 @@ def password_end(view: View, account: Row) -> datetime.datetime | None:
     return moment(login["PasswordExpires"]) if login is not None else None
 
 
-@check("accounts.administrator_exists", "accounts.users")
+@check("accounts.administrator_exists", USERS)
 def administrator_exists(view: View, _: NoParameters) -> Iterator[Finding]:
     """The node has a local account with the declared name."""
     name = view.site.administrator.name
     if not name:
         yield failed("administrator name", "the name of the local administrator is left empty", actual=name)
         return
-    row = find_account(view, name)
+    rows = accounts_called(view, name)
     yield judged(
-        row is not None,
+        bool(rows),
         name,
         if_good=f"{view.node.name} has the local account {name}",
         if_bad=f"{view.node.name} has no local account {name}",
         expected=name,
-        actual=row["Name"] if row is not None else None,
+        actual=rows[0]["Name"] if rows else None,
     )
 
 
-@check("accounts.administrator_is_own", "accounts.users")
+@check("accounts.administrator_is_own", USERS)
 def administrator_is_own(view: View, _: NoParameters) -> Iterator[Finding]:
     """The account is not one that Windows made, whatever name that has by now: its relative id is 1000 or higher."""
     account = declared_account(view)
-    rid = int(account["SID"].rpartition("-")[2])
+    sid = _ACCOUNT_SID.fullmatch(account["SID"]) if isinstance(account["SID"], str) else None
+    if sid is None or any(int(part) > LARGEST_SUB_AUTHORITY for part in sid.groups()):
+        message = f"the SID of {account['Name']} is none of an account: {account['SID']}"
+        yield unjudged(account["Name"], message, actual=account["SID"])
+        return
+    rid = int(sid["rid"])
     what = "the built-in administrator" if rid == 500 else "an account that Windows made"
     yield judged(
         rid >= FIRST_OWN_RID,
@@ -128,28 +185,48 @@ def administrator_is_own(view: View, _: NoParameters) -> Iterator[Finding]:
     )
 
 
-@check("accounts.administrator_is_member", "accounts.users", "accounts.administrators_group", "accounts.administrators")
+@check("accounts.administrator_is_member", USERS, GROUP, MEMBERS)
 def administrator_is_member(view: View, _: NoParameters) -> Iterator[Finding]:
     """The local account, and not one of a domain that has its name, is a member of the group S-1-5-32-544."""
     account = declared_account(view)
-    name = account["Name"]
-    group = next(iter(view.rows("accounts.administrators_group")), None)
-    if group is None:
-        yield unjudged(name, f"{view.node.name} told no group S-1-5-32-544")
+    name, domain = account["Name"], account["Domain"]
+    group = next(iter(view.rows(GROUP)), None)
+    parts = [row["PartComponent"] for row in view.rows(MEMBERS)]
+    if group is None or not parts:
+        yield unjudged(name, f"{view.node.name} told no group S-1-5-32-544, or no member of it")
         return
-    members = [row["PartComponent"]["keys"] for row in view.rows("accounts.administrators")]
-    local = (group["Domain"].casefold(), name.casefold())
+    is_member = any(_names(part, USER_CLASS, domain, name) for part in parts)
+    if not is_member and not all(map(_is_reference, [*parts, {"class": USER_CLASS, "keys": account}])):
+        yield unjudged(
+            name, f"{view.node.name} told a member of {group['Name']}, or {name}, without a name", actual=parts
+        )
+        return
     yield judged(
-        any((member["Domain"].casefold(), member["Name"].casefold()) == local for member in members),
+        is_member,
         name,
         if_good=f"{name} is a member of {group['Name']}",
         if_bad=f"{name} is no member of {group['Name']}",
-        expected=f"{group['Domain']}\\{name}",
-        actual=sorted(f"{member['Domain']}\\{member['Name']}" for member in members),
+        expected=f"{domain}\\{name}",
+        actual=sorted(f"{part['keys']['Domain']}\\{part['keys']['Name']}" for part in filter(_is_reference, parts)),
     )
 
 
-@check("accounts.administrator_is_usable", "accounts.users")
+def _is_reference(part: Value) -> bool:
+    """Whether a reference names an instance of a class by domain and name."""
+    if not isinstance(part, Mapping) or not isinstance(part.get("class"), str):
+        return False
+    keys = part.get("keys")
+    return isinstance(keys, Mapping) and all(isinstance(keys.get(key), str) for key in ("Domain", "Name"))
+
+
+def _names(part: Value, class_: str, domain: Value, name: str) -> bool:
+    """Whether a reference is one to the instance of `class_` with that domain and name. A group has other members."""
+    if not _is_reference(part) or not same(part["class"], class_):
+        return False
+    return same(part["keys"]["Domain"], domain) and same(part["keys"]["Name"], name)
+
+
+@check("accounts.administrator_is_usable", USERS)
 def administrator_is_usable(view: View, _: NoParameters) -> Iterator[Finding]:
     """The account is neither disabled nor locked out."""
     account = declared_account(view)
@@ -158,9 +235,14 @@ def administrator_is_usable(view: View, _: NoParameters) -> Iterator[Finding]:
         ("Disabled", f"{name} is enabled", f"{name} is disabled"),
         ("Lockout", f"{name} is not locked out", f"{name} is locked out"),
     ):
+        subject = f"{name} {switch}"
+        if not isinstance(account[switch], bool):
+            message = f"{view.node.name} does not tell {switch} of {name}: {account[switch]}"
+            yield unjudged(subject, message, expected=False, actual=account[switch])
+            continue
         yield judged(
             account[switch] is False,
-            f"{name} {switch}",
+            subject,
             if_good=good,
             if_bad=bad,
             expected=False,
@@ -168,7 +250,7 @@ def administrator_is_usable(view: View, _: NoParameters) -> Iterator[Finding]:
         )
 
 
-@check("accounts.password_is_settled", "accounts.users", "accounts.logins", "winrm.authentication")
+@check("accounts.password_is_settled", USERS, LOGINS, "winrm.authentication")
 def password_is_settled(view: View, _: NoParameters) -> Iterator[Finding]:
     """A login with the very account worked, so that its password need not be changed first.
 
@@ -188,7 +270,7 @@ def password_is_settled(view: View, _: NoParameters) -> Iterator[Finding]:
     yield unjudged(name, reason, expected="a login with this account")
 
 
-@check("accounts.account_does_not_expire", "accounts.users", "accounts.logins", "winrm.authentication")
+@check("accounts.account_does_not_expire", USERS, LOGINS, "winrm.authentication")
 def account_does_not_expire(view: View, _: NoParameters) -> Iterator[Finding]:
     """The account itself has not expired."""
     account = declared_account(view)
@@ -213,7 +295,7 @@ def account_does_not_expire(view: View, _: NoParameters) -> Iterator[Finding]:
         yield unjudged(name, reason, actual=expires)
 
 
-@check("accounts.password_does_not_expire", "accounts.users", "accounts.logins", parameters=Validity)
+@check("accounts.password_does_not_expire", USERS, LOGINS, parameters=Validity)
 def password_does_not_expire(view: View, parameters: Validity) -> Iterator[Finding]:
     """The password never expires, or not within the given days."""
     account = declared_account(view)
@@ -241,15 +323,23 @@ def credential_is_accepted(view: View, _: NoParameters) -> Iterator[Finding]:
     """The node accepted the one authentication, made with the declared administrator: the same user and password."""
     name = declared_name(view)
     answer = view.value("winrm.authentication")
-    if not is_local(answer["user"], name, view.node.name):
-        reason = f"the run logs on as {answer['user']}, which proves nothing of {name}"
-        yield unjudged(name, reason, expected=name, actual=answer["user"])
+    user, outcome = answer["user"], answer["outcome"]
+    if not isinstance(user, str) or outcome not in ("accepted", "rejected"):
+        yield unjudged(name, f"what became of the login is not known: {outcome} as {user}", expected=name, actual=user)
+        return
+    if not is_local(user, name, view.node.name):
+        who = whose_login(user, name)
+        reason = (
+            f"the run logs on as {who}, which proves nothing of {name} on {view.node.name}: "
+            f"log on as {name}, .\\{name} or {view.node.name}\\{name}"
+        )
+        yield unjudged(name, reason, expected=name, actual=user)
         return
     yield judged(
-        answer["outcome"] == "accepted",
+        outcome == "accepted",
         name,
-        if_good=f"{view.node.name} accepts the credential of {answer['user']}",
-        if_bad=f"{view.node.name} rejects the credential of {answer['user']}",
+        if_good=f"{view.node.name} accepts the credential of {user}",
+        if_bad=f"{view.node.name} rejects the credential of {user}",
         expected="accepted",
-        actual=answer["outcome"],
+        actual=outcome,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from azpreflight.checks.addressing import ADDRESSES, ROUTES, link_local_addresses
+from azpreflight.checks.agreement import named_rows, same, spelled_values, told
 from azpreflight.checks.check import NoParameters, check, failed, judged, unjudged
 from azpreflight.checks.interfaces import (
     NO_MANAGEMENT_INTERFACE,
@@ -12,21 +14,44 @@ from azpreflight.checks.interfaces import (
     management_interface,
     virtual_adapter,
 )
-from azpreflight.checks.switches import ALLOCATIONS, SWITCHES, virtual_switches
+from azpreflight.checks.switches import ADAPTERS, ALLOCATIONS, SERVICES, SWITCHES, virtual_switches
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
-from azpreflight.model import Finding
+from azpreflight.model import Finding, Frozen
 from azpreflight.site.model import Intent, Node
 
-ADAPTERS = "net.adapters"
 VLANS = "net.adapter_vlans"
 PORT_VLANS = "hyperv.port_vlans"
 PORT_ISOLATION = "hyperv.port_isolation"
 UNTAGGED = 0
+IDS = range(4096)
 
 
-def _named(rows: list[Row], name: str) -> Row | None:
-    return next((row for row in rows if str(row["Name"]).casefold() == name.casefold()), None)
+UNKNOWN = "Unknown"
+"""What Windows itself calls a state that it does not know."""
+
+
+class Vlan(Frozen, frozen=True):
+    """The VLAN of one adapter, or why it is not known."""
+
+    id: int | None
+    reason: str = ""
+
+
+def _adapters(view: View, node: Node) -> list[Row]:
+    """The adapters of a node.
+
+    Raises:
+        NotObserved: there is none, although the node was reached by one.
+    """
+    rows = named_rows(view, ADAPTERS, "Name", node=node)
+    if not rows:
+        raise NotObserved(ADAPTERS, node.name, Status.FAILED, "the node tells no adapter")
+    return rows
+
+
+def _named(rows: list[Row], name: str) -> list[Row]:
+    return [row for row in rows if same(row["Name"], name)]
 
 
 @check("net.management_link", ADAPTERS, ADDRESSES, ROUTES)
@@ -37,7 +62,7 @@ def management_link(view: View, _: NoParameters) -> Iterator[Finding]:
         wanted = list(management_intent(view).adapters)
     except NotApplicable:
         wanted = [alias] if alias is not None else []
-    rows = view.rows(ADAPTERS)
+    rows = _adapters(view, view.node)
     for name in dict.fromkeys(wanted):
         yield from _link(name, _named(rows, name))
     if alias is None:
@@ -54,14 +79,19 @@ def management_link(view: View, _: NoParameters) -> Iterator[Finding]:
     )
 
 
-def _link(name: str, row: Row | None) -> Iterator[Finding]:
-    if row is None:
+def _link(name: str, rows: list[Row]) -> Iterator[Finding]:
+    if not rows:
         yield failed(name, f"there is no adapter called {name}", expected="Up", actual=None)
         return
-    for subject, found, good in (
-        (name, row["InterfaceOperationalStatus"], "Up"),
-        (f"{name} media", row["MediaConnectState"], "Connected"),
+    for subject, state, good in (
+        (name, "InterfaceOperationalStatus", "Up"),
+        (f"{name} media", "MediaConnectState", "Connected"),
     ):
+        found = told(rows, state, str)
+        if found in (None, UNKNOWN):
+            message = f"{subject}: its state is not known: {spelled_values(rows, state)}"
+            yield unjudged(subject, message, expected=good, actual=found)
+            continue
         yield judged(
             found == good,
             subject,
@@ -72,7 +102,7 @@ def _link(name: str, row: Row | None) -> Iterator[Finding]:
         )
 
 
-@check("net.management_vlan", ADAPTERS, VLANS, SWITCHES, ALLOCATIONS, PORT_VLANS, PORT_ISOLATION)
+@check("net.management_vlan", SERVICES, ADAPTERS, VLANS, SWITCHES, ALLOCATIONS, PORT_VLANS, PORT_ISOLATION)
 def management_vlan(view: View, _: NoParameters) -> Iterator[Finding]:
     """All management adapters of all nodes have one VLAN, the declared one where one is declared."""
     intent = management_intent(view)
@@ -80,22 +110,22 @@ def management_vlan(view: View, _: NoParameters) -> Iterator[Finding]:
     for node in view.nodes:
         try:
             for name, vlan in _vlans(view, node, intent).items():
-                if vlan is None:
-                    yield unjudged(f"{node.name} {name}", f"{node.name} has no adapter called {name}")
+                if vlan.id is None:
+                    yield unjudged(f"{node.name} {name}", f"{node.name} {name}: {vlan.reason}")
                 else:
-                    found[f"{node.name} {name}"] = vlan
+                    found[f"{node.name} {name}"] = vlan.id
         except NotObserved as error:
             yield unjudged(node.name, str(error))
     declared = view.site.network.management.vlan
     if declared is not None:
-        for subject, vlan in found.items():
+        for subject, number in found.items():
             yield judged(
-                vlan == declared,
+                number == declared,
                 subject,
-                if_good=f"{subject} has VLAN {vlan}, as declared",
-                if_bad=f"{subject} has VLAN {vlan}, not {declared} as declared",
+                if_good=f"{subject} has VLAN {number}, as declared",
+                if_bad=f"{subject} has VLAN {number}, not {declared} as declared",
                 expected=declared,
-                actual=vlan,
+                actual=number,
             )
     elif found:
         yield _all_the_same(found)
@@ -103,58 +133,70 @@ def management_vlan(view: View, _: NoParameters) -> Iterator[Finding]:
 
 def _all_the_same(found: dict[str, int]) -> Finding:
     vlans = sorted(set(found.values()))
-    told = f"all management adapters have VLAN {vlans[0]}"
+    all_have = f"all management adapters have VLAN {vlans[0]}"
     each = ", ".join(f"{subject} has {vlan}" for subject, vlan in found.items())
     return judged(
         len(vlans) == 1,
         "management VLAN",
-        if_good=told if vlans[0] == UNTAGGED else f"{told}; untagged (0) is recommended",
+        if_good=all_have if vlans[0] == UNTAGGED else f"{all_have}; untagged (0) is recommended",
         if_bad=f"the management adapters have different VLANs: {each}",
         expected="the same VLAN",
         actual=found,
     )
 
 
-def _vlans(view: View, node: Node, intent: Intent) -> dict[str, int | None]:
-    """The VLAN of each adapter that carries management; None for an adapter that the node does not have.
+def _vlans(view: View, node: Node, intent: Intent) -> dict[str, Vlan]:
+    """The VLAN of each adapter that carries management.
 
     Where a virtual switch exists its host adapter carries management, and the VLAN is a setting of its port.
     """
     virtual = virtual_adapter(intent)
     if virtual_switches(view, node):
-        for row in view.rows(ALLOCATIONS, node):
-            if str(row["ElementName"]).casefold() == virtual.casefold():
-                return {virtual: _port_vlan(view, node, str(row["InstanceID"]))}
-    adapters, settings = view.rows(ADAPTERS, node), view.rows(VLANS, node)
-    return {name: _adapter_vlan(node, _named(adapters, name), _named(settings, name)) for name in intent.adapters}
+        allocations = named_rows(view, ALLOCATIONS, "ElementName", "InstanceID", node=node)
+        ports = {str(row["InstanceID"]) for row in allocations if same(row["ElementName"], virtual)}
+        if len(ports) > 1:
+            return {virtual: Vlan(None, f"{len(ports)} ports of virtual switches have this name")}
+        for port in ports:
+            return {virtual: _port_vlan(view, node, port)}
+    adapters, settings = _adapters(view, node), named_rows(view, VLANS, "Name", node=node)
+    return {name: _adapter_vlan(_named(adapters, name), _named(settings, name)) for name in intent.adapters}
 
 
-def _adapter_vlan(node: Node, adapter: Row | None, setting: Row | None) -> int | None:
-    """By the driver's setting; by the adapter where the driver has no such setting. Empty is untagged."""
-    if adapter is None:
-        return None
-    if setting is None:
-        return UNTAGGED if adapter["VlanID"] is None else int(adapter["VlanID"])
-    text = next(iter(setting["RegistryValue"] or ()), "")
-    if not text:
-        return UNTAGGED
-    if not text.isdecimal():
-        raise NotObserved(VLANS, node.name, Status.FAILED, f"{adapter['Name']} has a VLAN that is no number: {text}")
-    return int(text)
+def _adapter_vlan(adapters: list[Row], settings: list[Row]) -> Vlan:
+    """By the driver's setting; by the adapter where the driver has no such setting, which then cannot tag."""
+    if not adapters:
+        return Vlan(None, "there is no such adapter")
+    if not settings:
+        without = all(row["VlanID"] is None for row in adapters)
+        return Vlan(UNTAGGED) if without else _number(adapters, "VlanID")
+    texts = told(settings, "RegistryValue", list) or []
+    text = texts[0] if len(texts) == 1 else None
+    if not isinstance(text, str) or re.fullmatch(r"[0-9]{1,4}", text) is None or int(text) not in IDS:
+        return Vlan(None, f"its VLAN setting is no number: {spelled_values(settings, 'RegistryValue')}")
+    return Vlan(int(text))
 
 
-def _port_vlan(view: View, node: Node, port: str) -> int:
+def _port_vlan(view: View, node: Node, port: str) -> Vlan:
     """Isolation goes before the VLAN setting; a port without either is untagged."""
-    for row in view.rows(PORT_ISOLATION, node):
-        if _belongs(row, port) and row["IsolationMode"] == "VLAN":
-            return int(row["DefaultIsolationId"])
-    for row in view.rows(PORT_VLANS, node):
-        if _belongs(row, port):
-            if row["OperationMode"] != "Access":
-                reason = f"the management port is in mode {row['OperationMode']}"
-                raise NotObserved(PORT_VLANS, node.name, Status.FAILED, reason)
-            return int(row["AccessVlanId"])
-    return UNTAGGED
+    isolation = [row for row in named_rows(view, PORT_ISOLATION, "InstanceID", node=node) if _belongs(row, port)]
+    mode = told(isolation, "IsolationMode", str)
+    if isolation and mode not in ("None", "VLAN"):
+        return Vlan(None, f"its isolation is in mode {spelled_values(isolation, 'IsolationMode')}")
+    if mode == "VLAN":
+        return _number(isolation, "DefaultIsolationId")
+    settings = [row for row in named_rows(view, PORT_VLANS, "InstanceID", node=node) if _belongs(row, port)]
+    if not settings:
+        return Vlan(UNTAGGED)
+    if told(settings, "OperationMode", str) != "Access":
+        return Vlan(None, f"the management port is in mode {spelled_values(settings, 'OperationMode')}")
+    return _number(settings, "AccessVlanId")
+
+
+def _number(rows: list[Row], name: str) -> Vlan:
+    number = told(rows, name, int)
+    if number is None or number not in IDS:
+        return Vlan(None, f"{name} is no VLAN: {spelled_values(rows, name)}")
+    return Vlan(number)
 
 
 def _belongs(row: Row, port: str) -> bool:

@@ -6,28 +6,51 @@ from collections.abc import Iterator
 
 from netaddr import IPNetwork
 
-from azpreflight.checks.check import NoParameters, check, failed, judged, passed, unjudged
+from azpreflight.checks.agreement import grouped, spelled_values, told
+from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged, passed, unjudged
 from azpreflight.checks.interfaces import (
+    IP_ADDRESSES,
     LINK_LOCAL,
     NO_MANAGEMENT_INTERFACE,
     active_rows,
+    address_rows,
     addresses,
+    is_within,
     management_aliases,
     management_intent,
     management_interface,
+    on_interface,
 )
 from azpreflight.checks.ranges import address, network
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.model import Finding, Profile
 
-ADDRESSES = "net.ip_addresses"
+ADDRESSES = IP_ADDRESSES
 ROUTES = "net.default_routes"
 
 
 def _on_management(view: View) -> tuple[str | None, list[Row]]:
     """The management interface of the node, and the addresses on it that can carry traffic."""
     alias = management_interface(view, view.node)
-    return alias, [row for row in addresses(view, view.node) if row["InterfaceAlias"] == alias]
+    return alias, on_interface(addresses(view, view.node), alias)
+
+
+def _declared_is_missing(view: View) -> Finding | None:
+    """The finding on a declared address that the node does not have; None when it has it, or when none is declared.
+
+    Without its declared address a node has no management interface to judge: another one would only look like it.
+    """
+    declared = view.node.address
+    if not declared:
+        return None
+    subject = "declared address"
+    if address(declared) is None:
+        return unjudged(subject, f"{declared} is declared, which is no IPv4 address", expected="IPv4", actual=declared)
+    found = [str(row["IPAddress"]) for row in address_rows(view, view.node)]
+    if declared in found:
+        return None
+    message = f"{view.node.name} does not have the declared address {declared}, but {', '.join(found)}"
+    return failed(subject, message, expected=declared, actual=found)
 
 
 @check("net.static_address", ADDRESSES, "net.ip_interfaces", ROUTES)
@@ -39,48 +62,55 @@ def static_address(view: View, _: NoParameters) -> Iterator[Finding]:
     """
     if view.profile is Profile.ACTIVE_DIRECTORY and view.site.network.management.dhcp is not False:
         raise NotApplicable("with Active Directory only where the site declares network.management.dhcp: false")
+    missing = _declared_is_missing(view)
+    if missing is not None:
+        yield missing
+        return
     alias, rows = _on_management(view)
     if alias is None:
         yield failed("management interface", NO_MANAGEMENT_INTERFACE)
         return
     if not rows:
         yield failed(alias, f"{alias} has no IPv4 address", expected="a manual address", actual=None)
-    for row in rows:
-        yield _origin(view, alias, row)
-    interfaces = [row for row in active_rows(view, "net.ip_interfaces", view.node) if row["InterfaceAlias"] == alias]
-    if not interfaces:
-        yield unjudged(f"{alias} DHCP", f"the node does not tell whether DHCP is on on {alias}", expected="Disabled")
-    for interface in interfaces:
-        yield _dhcp(view, alias, interface)
+    for of_address in grouped(rows, "IPAddress").values():
+        yield _origin(view, alias, of_address)
+    yield _dhcp(view, alias, on_interface(active_rows(view, "net.ip_interfaces", view.node), alias))
 
 
-def _origin(view: View, alias: str, row: Row) -> Finding:
-    subject, found = f"{alias} {row['IPAddress']}", row["IPAddress"]
-    if _reservable(view) and row["PrefixOrigin"] == "Dhcp" and found == view.node.address:
+def _origin(view: View, alias: str, rows: list[Row]) -> Finding:
+    found, origin = rows[0]["IPAddress"], told(rows, "PrefixOrigin", str)
+    subject = f"{alias} {found}"
+    if origin is None:
+        message = f"the origin of {found} on {alias} is not known: {spelled_values(rows, 'PrefixOrigin')}"
+        return unjudged(subject, message, expected="Manual", actual=rows[0]["PrefixOrigin"])
+    if _reservable(view) and origin == "Dhcp" and found == view.node.address:
         message = f"{found} on {alias} came from DHCP, which the site allows if the reservation is permanent"
         return passed(subject, message, expected=["Manual", "Dhcp"], actual="Dhcp")
     return judged(
-        row["PrefixOrigin"] == "Manual",
+        origin == "Manual",
         subject,
         if_good=f"{found} on {alias} was set by hand",
-        if_bad=f"{found} on {alias} was not set by hand: its origin is {row['PrefixOrigin']}",
+        if_bad=f"{found} on {alias} was not set by hand: its origin is {origin}",
         expected="Manual",
-        actual=row["PrefixOrigin"],
+        actual=origin,
     )
 
 
-def _dhcp(view: View, alias: str, interface: Row) -> Finding:
-    subject = f"{alias} DHCP"
+def _dhcp(view: View, alias: str, interfaces: list[Row]) -> Finding:
+    subject, dhcp = f"{alias} DHCP", told(interfaces, "Dhcp", str)
+    if dhcp not in ("Disabled", "Enabled"):
+        reason = f"the node does not tell whether DHCP is on on {alias}: {spelled_values(interfaces, 'Dhcp')}"
+        return unjudged(subject, reason, expected="Disabled")
     if _reservable(view):
-        message = f"DHCP is {str(interface['Dhcp']).lower()} on {alias}; the site allows either"
-        return passed(subject, message, expected=["Disabled", "Enabled"], actual=interface["Dhcp"])
+        message = f"DHCP is {dhcp.lower()} on {alias}; the site allows either"
+        return passed(subject, message, expected=["Disabled", "Enabled"], actual=dhcp)
     return judged(
-        interface["Dhcp"] == "Disabled",
+        dhcp == "Disabled",
         subject,
         if_good=f"DHCP is off on {alias}",
         if_bad=f"DHCP is on on {alias}",
         expected="Disabled",
-        actual=interface["Dhcp"],
+        actual=dhcp,
     )
 
 
@@ -91,19 +121,31 @@ def _reservable(view: View) -> bool:
 @check("net.one_management_address", ADDRESSES, ROUTES)
 def one_management_address(view: View, _: NoParameters) -> Iterator[Finding]:
     """Exactly one address of the management interface can carry traffic and is preferred."""
+    missing = _declared_is_missing(view)
+    if missing is not None:
+        yield missing
+        return
     alias, rows = _on_management(view)
     if alias is None:
         yield failed("management interface", NO_MANAGEMENT_INTERFACE)
         return
-    usable = sorted({str(row["IPAddress"]) for row in rows if row["AddressState"] == "Preferred"})
-    others = sorted(f"{row['IPAddress']} ({row['AddressState']})" for row in rows if row["AddressState"] != "Preferred")
+    states = {
+        found: told(of_address, "AddressState", str) for (found,), of_address in grouped(rows, "IPAddress").items()
+    }
+    usable = sorted(found for found, state in states.items() if state == "Preferred")
+    unknown = sorted(found for found, state in states.items() if state is None)
+    if unknown and len(usable) <= 1:
+        message = f"{alias} has {', '.join(unknown)}, and the node does not tell whether Windows uses it"
+        yield unjudged(alias, message, expected="one address", actual=usable)
+        return
+    others = sorted(f"{found} ({state})" for found, state in states.items() if state not in (None, "Preferred"))
     left_out = f"; not usable: {', '.join(others)}" if others else ""
-    told = f"{len(usable)} usable IPv4 addresses: {', '.join(usable)}" if usable else "no usable IPv4 address"
+    count = f"{len(usable)} usable IPv4 addresses: {', '.join(usable)}" if usable else "no usable IPv4 address"
     yield judged(
         len(usable) == 1,
         alias,
         if_good=f"{''.join(usable)} is the one usable IPv4 address of {alias}{left_out}",
-        if_bad=f"{alias} has {told}{left_out}",
+        if_bad=f"{alias} has {count}{left_out}",
         expected="one address",
         actual=usable,
     )
@@ -153,19 +195,31 @@ def address_in_subnet(view: View, _: NoParameters) -> Iterator[Finding]:
         text = view.site.network.management.subnet
         yield failed("subnet", f"the declared subnet {text!r} is no IPv4 network", expected="a network", actual=text)
         return
+    missing = _declared_is_missing(view)
+    if missing is not None:
+        yield missing
+        return
     alias, rows = _on_management(view)
     if alias is None or not rows:
         yield failed("management address", f"{alias or 'the node'} has no IPv4 address", expected=str(subnet))
-    for row in rows:
-        actual = IPNetwork(f"{row['IPAddress']}/{row['PrefixLength']}")
-        yield judged(
-            actual.cidr == subnet,
-            str(row["IPAddress"]),
-            if_good=f"{actual} is in {subnet}",
-            if_bad=f"{actual} makes the network {actual.cidr}, not {subnet} of the infrastructure",
-            expected=str(subnet),
-            actual=str(actual.cidr),
-        )
+    for of_address in grouped(rows, "IPAddress").values():
+        yield _in_subnet(subnet, of_address)
+
+
+def _in_subnet(subnet: IPNetwork, rows: list[Row]) -> Finding:
+    found, length = str(rows[0]["IPAddress"]), told(rows, "PrefixLength", int)
+    if length is None or length not in range(33):
+        message = f"the prefix length of {found} is not known: {spelled_values(rows, 'PrefixLength')}"
+        return unjudged(found, message, expected=str(subnet), actual=rows[0]["PrefixLength"])
+    actual = IPNetwork(f"{found}/{length}")
+    return judged(
+        actual.cidr == subnet,
+        found,
+        if_good=f"{actual} is in {subnet}",
+        if_bad=f"{actual} makes the network {actual.cidr}, not {subnet} of the infrastructure",
+        expected=str(subnet),
+        actual=str(actual.cidr),
+    )
 
 
 @check("net.management_has_ipv4", ADDRESSES, ROUTES)
@@ -193,45 +247,48 @@ def name_at_address(view: View, _: NoParameters) -> Iterator[Finding]:
     Judged by the DNS host name, because Windows cuts the computer name at 15 characters.
     """
     rows = view.rows("system.computer")
-    if not rows:
-        yield unjudged("computer name", f"the machine at {view.node.address} does not tell its name")
-    for row in rows:
-        actual = row["DNSHostName"]
-        yield judged(
-            isinstance(actual, str) and actual.casefold() == view.node.name.casefold(),
-            "computer name",
-            if_good=f"the machine at {view.node.address} is {actual}",
-            if_bad=f"the machine at {view.node.address} is {actual}, not {view.node.name}",
-            expected=view.node.name,
-            actual=actual,
-        )
+    actual = told(rows, "DNSHostName", str)
+    if not actual:
+        message = f"the machine at {view.node.address} does not tell its name"
+        yield unjudged("computer name", message, expected=view.node.name, actual=[row["DNSHostName"] for row in rows])
+        return
+    yield judged(
+        actual.casefold() == view.node.name.casefold(),
+        "computer name",
+        if_good=f"the machine at {view.node.address} is {actual}",
+        if_bad=f"the machine at {view.node.address} is {actual}, not {view.node.name}",
+        expected=view.node.name,
+        actual=actual,
+    )
 
 
 @check("net.no_duplicate_address", ADDRESSES)
 def no_duplicate_address(view: View, _: NoParameters) -> Iterator[Finding]:
-    """Windows found none of the node's addresses in use by another machine."""
-    rows = active_rows(view, ADDRESSES, view.node)
-    if not rows:
-        yield unjudged("addresses", "the node tells no IPv4 address")
-        return
-    for row in rows:
-        subject = f"{row['InterfaceAlias']} {row['IPAddress']}"
-        yield judged(
-            row["AddressState"] != "Duplicate",
-            subject,
-            if_good=f"{row['IPAddress']} on {row['InterfaceAlias']} is {row['AddressState']}",
-            if_bad=f"another machine uses {row['IPAddress']} as well, which is on {row['InterfaceAlias']} here",
-            expected="no duplicate",
-            actual=row["AddressState"],
-        )
+    """Windows has tried each address of the node and found none of them in use by another machine.
+
+    Only an address that is preferred or deprecated has been tried. One that is tentative has not, as all are on an
+    adapter without a link: a link-local one there is nothing to judge, since Windows would take another.
+    """
+    for rows in grouped(address_rows(view, view.node), "InterfaceAlias", "IPAddress").values():
+        found, alias, state = rows[0]["IPAddress"], rows[0]["InterfaceAlias"], told(rows, "AddressState", str)
+        subject = f"{alias} {found}"
+        if state == "Tentative" and is_within(found, LINK_LOCAL):
+            yield irrelevant(subject, f"{found} on {alias} is link-local and not in use", actual=state)
+        elif state not in ("Preferred", "Deprecated", "Duplicate"):
+            message = f"whether another machine uses {found} on {alias} is not known"
+            yield unjudged(subject, f"{message}: its state is {spelled_values(rows, 'AddressState')}", actual=state)
+        else:
+            yield judged(
+                state != "Duplicate",
+                subject,
+                if_good=f"{found} on {alias} is {state}",
+                if_bad=f"another machine uses {found} as well, which is on {alias} here",
+                expected="no duplicate",
+                actual=state,
+            )
 
 
 def link_local_addresses(view: View, alias: str) -> list[str]:
     """Link-local (APIPA) addresses on an interface of the node."""
-    return [
-        str(row["IPAddress"])
-        for row in active_rows(view, ADDRESSES, view.node)
-        if str(row["InterfaceAlias"]).casefold() == alias.casefold()
-        and (parsed := address(row["IPAddress"])) is not None
-        and parsed in LINK_LOCAL
-    ]
+    rows = on_interface(address_rows(view, view.node), alias)
+    return [str(row["IPAddress"]) for row in rows if is_within(row["IPAddress"], LINK_LOCAL)]

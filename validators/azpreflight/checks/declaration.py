@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from azpreflight.checks.check import NoParameters, check, failed, judged, passed
-from azpreflight.checks.identity import LONGEST_COMPUTER_NAME
+from azpreflight.checks.identity import LONGEST_COMPUTER_NAME, malformed
 from azpreflight.checks.view import NotApplicable, View
 from azpreflight.model import Finding
 from azpreflight.site.model import Hardware, Node, WitnessKind
@@ -27,7 +27,7 @@ _ARC_MACHINE = re.compile(
 
 @check("declaration.cluster_name")
 def cluster_name(view: View, _: NoParameters) -> Iterator[Finding]:
-    """The cluster has a name of its own, of a length that the template takes."""
+    """The cluster has a name of its own, of characters that a machine can have and a length that the template takes."""
     name = view.site.cluster.name
     if name is None:
         raise NotApplicable("the site does not declare cluster.name")
@@ -43,11 +43,24 @@ def cluster_name(view: View, _: NoParameters) -> Iterator[Finding]:
         expected="no name of a node",
         actual=name,
     )
+    faults = malformed(name)
+    yield judged(
+        not faults,
+        "characters",
+        if_good=f"{name} is made of letters, digits and inner hyphens",
+        if_bad=f"{name} {' and '.join(faults)}",
+        expected="letters, digits and inner hyphens, and not digits only",
+        actual=name,
+    )
+    yield _length(name)
+
+
+def _length(name: str) -> Finding:
     shortest, longest = CLUSTER_NAME_LENGTHS[0], CLUSTER_NAME_LENGTHS[-1]
     good = f"{name} has {len(name)} characters"
     if len(name) > LONGEST_COMPUTER_NAME:
         good += f", of which NetBIOS keeps {LONGEST_COMPUTER_NAME}: choose a shorter one"
-    yield judged(
+    return judged(
         len(name) in CLUSTER_NAME_LENGTHS,
         "length",
         if_good=good,

@@ -9,18 +9,32 @@ from msgspec import Meta
 from netaddr import IPAddress, IPNetwork
 
 from azpreflight.checks.addressing import ADDRESSES, ROUTES
+from azpreflight.checks.agreement import contradict, spelled_values
 from azpreflight.checks.check import NoParameters, check, failed, judged, unjudged
-from azpreflight.checks.interfaces import LINK_LOCAL, LOOPBACK, NO_MANAGEMENT_INTERFACE, management_interface
+from azpreflight.checks.interfaces import (
+    LINK_LOCAL,
+    LOOPBACK,
+    NO_MANAGEMENT_INTERFACE,
+    is_within,
+    management_interface,
+    on_interface,
+)
 from azpreflight.checks.ranges import address, pool_spans
 from azpreflight.checks.subnets import ReservedRanges, reserved_hit
 from azpreflight.checks.view import NotApplicable, NotObserved, View
-from azpreflight.model import Finding, Frozen
+from azpreflight.facts.observation import Status
+from azpreflight.model import Finding, Frozen, Value
 from azpreflight.site.model import Address, DnsMode, Node, is_address
 
 NODE_SERVERS = "net.dns_servers"
 RECOMMENDED = 2
 WITHOUT_HOSTS = (IPNetwork("0.0.0.0/8"), LINK_LOCAL, IPNetwork("224.0.0.0/3"))
 """Blocks in which no host can be asked: this network, link-local, multicast and beyond."""
+
+
+def can_be_host(text: str) -> bool:
+    """Whether `text` is an IPv4 address that a machine elsewhere can have."""
+    return address(text) is not None and not is_within(text, LOOPBACK, *WITHOUT_HOSTS)
 
 
 class PublicResolvers(Frozen, frozen=True):
@@ -41,15 +55,26 @@ def declared_servers(view: View) -> tuple[str, ...]:
 
 
 def asked_by(view: View, node: Node) -> list[str] | None:
-    """The DNS servers that the management interface of a node asks, in order; None when there is no such interface."""
+    """The DNS servers that the management interface of a node asks, in order; None when there is no such interface.
+
+    Raises:
+        NotObserved: the node does not speak of that interface, or contradicts itself.
+    """
     alias = management_interface(view, node)
     if alias is None:
         return None
-    found: list[str] = []
-    for row in view.rows(NODE_SERVERS, node):
-        if row["InterfaceAlias"] == alias:
-            found += [server for server in row["ServerAddresses"] or () if address(server) is not None]
-    return found
+    rows = on_interface(view.rows(NODE_SERVERS, node), alias)
+    # A list without members is not there on the wire: a null is an empty one.
+    servers = rows[0]["ServerAddresses"] if rows else []
+    servers = [] if servers is None else servers
+    if not rows or contradict(rows, "ServerAddresses") or not _are_addresses(servers):
+        reason = f"the node does not tell the DNS servers of {alias}: {spelled_values(rows, 'ServerAddresses')}"
+        raise NotObserved(NODE_SERVERS, node.name, Status.FAILED, reason)
+    return [server for server in servers if address(server) is not None]
+
+
+def _are_addresses(servers: Value) -> bool:
+    return isinstance(servers, list) and all(isinstance(text, str) and is_address(text) for text in servers)
 
 
 @check("dns.node_has_server", NODE_SERVERS, ADDRESSES, ROUTES)
@@ -73,8 +98,10 @@ def node_has_server(view: View, _: NoParameters) -> Iterator[Finding]:
 @check("dns.same_servers", NODE_SERVERS, ADDRESSES, ROUTES)
 def same_servers(view: View, _: NoParameters) -> Iterator[Finding]:
     """All nodes ask the same DNS servers, the declared ones where any are. Another order is named and does not fail."""
-    expected = list(view.site.network.dns.servers or ())
-    whose = "declared"
+    declared = view.site.network.dns.servers
+    expected, whose = list(declared or ()), "declared"
+    if declared is not None and not declared and view.site.network.dns.mode is not DnsMode.FORWARDER:
+        yield unjudged("DNS servers", "the declared list of DNS servers is empty")
     for node in view.nodes:
         try:
             servers = asked_by(view, node)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from azpreflight.checks.agreement import contradict, grouped, kind_of, named_rows, same, spelled_values, told
 from azpreflight.checks.check import check, failed, judged, passed, unjudged
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.query import FactName
@@ -21,7 +23,8 @@ Scalar = bool | int | float | str | None
 class Rows(Frozen, kw_only=True):
     """Which rows of a fact are judged.
 
-    where: properties that select them; without it, all. named_by: the property that tells rows apart in the report.
+    where: properties that select them; without it, all. named_by: the property that tells rows apart; rows that it does
+    not tell apart are about one thing and must not contradict each other.
     """
 
     fact: FactName
@@ -77,15 +80,6 @@ class RegistryValue(Frozen, kw_only=True):
     absent: Literal["pass", "fail", "unknown"]
 
 
-def same(left: Value, right: Value) -> bool:
-    """Whether two plain values are the same. Texts regardless of letter case; a number is never a boolean."""
-    if isinstance(left, str) and isinstance(right, str):
-        return left.casefold() == right.casefold()
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    return bool(left == right)
-
-
 def selected(view: View, parameters: Rows, node: Node | None = None) -> list[Row]:
     """The rows that `parameters` select."""
     return [
@@ -108,8 +102,23 @@ def _nothing(parameters: Rows, *, expected: Value) -> Finding:
     return unjudged(subject, f"the node answered no row for {subject}", expected=expected)
 
 
-def _subject(parameters: Rows, row: Row, name: str) -> str:
-    return f"{row[parameters.named_by]} {name}" if parameters.named_by else name
+def _things(parameters: Rows, rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """The rows about each thing, with what its subject begins with."""
+    if parameters.named_by is None:
+        yield from (("", rows),) if rows else ()
+        return
+    for of_thing in grouped(rows, parameters.named_by).values():
+        yield f"{of_thing[0][parameters.named_by]} ", of_thing
+
+
+def _unknown(rows: list[Row], name: str, expected: list[Value]) -> str | None:
+    """Why rows about one thing do not tell a property that can be compared; None when they do."""
+    if contradict(rows, name):
+        return f"the node contradicts itself: {spelled_values(rows, name)}"
+    actual = rows[0][name]
+    if kind_of(actual) not in {kind_of(value) for value in expected}:
+        return f"{actual} is no {' or '.join(sorted({kind_of(value) for value in expected}))}"
+    return None
 
 
 def _needs(parameters: Rows) -> tuple[str, ...]:
@@ -118,20 +127,23 @@ def _needs(parameters: Rows) -> tuple[str, ...]:
 
 @check("fact.equals", parameters=Equals, needs=_needs)
 def equals(view: View, parameters: Equals) -> Iterator[Finding]:
-    """In every row, of which there must be one, the properties have the given values."""
+    """In every row, of which there must be one, the properties have the given values. Another type is not judged."""
     rows = selected(view, parameters)
     if not rows:
         yield _nothing(parameters, expected=parameters.properties)
-    for row in rows:
+    for prefix, of_thing in _things(parameters, rows):
         for name, expected in parameters.properties.items():
-            subject = _subject(parameters, row, name)
+            subject, actual = f"{prefix}{name}", of_thing[0][name]
+            if (reason := _unknown(of_thing, name, [expected])) is not None:
+                yield unjudged(subject, f"{subject} is not known: {reason}", expected=expected, actual=actual)
+                continue
             yield judged(
-                same(row[name], expected),
+                same(actual, expected),
                 subject,
-                if_good=f"{subject} is {row[name]}",
-                if_bad=f"{subject} is {row[name]}, not {expected}",
+                if_good=f"{subject} is {actual}",
+                if_bad=f"{subject} is {actual}, not {expected}",
                 expected=expected,
-                actual=row[name],
+                actual=actual,
             )
 
 
@@ -141,11 +153,10 @@ def at_least(view: View, parameters: AtLeast) -> Iterator[Finding]:
     rows = selected(view, parameters)
     if not rows:
         yield _nothing(parameters, expected=parameters.minimum)
-    for row in rows:
-        subject = _subject(parameters, row, parameters.property)
-        actual = row[parameters.property]
-        if isinstance(actual, bool) or not isinstance(actual, (int, float)):
-            yield unjudged(subject, f"{subject} is no number: {actual}", expected=parameters.minimum, actual=actual)
+    for prefix, of_thing in _things(parameters, rows):
+        subject, actual = f"{prefix}{parameters.property}", of_thing[0][parameters.property]
+        if (reason := _unknown(of_thing, parameters.property, [parameters.minimum])) is not None:
+            yield unjudged(subject, f"{subject} is not known: {reason}", expected=parameters.minimum, actual=actual)
             continue
         yield judged(
             actual >= parameters.minimum,
@@ -159,14 +170,19 @@ def at_least(view: View, parameters: AtLeast) -> Iterator[Finding]:
 
 @check("fact.one_of", parameters=OneOf, needs=_needs)
 def one_of(view: View, parameters: OneOf) -> Iterator[Finding]:
-    """In every row, of which there must be one, the property has one of the given values."""
+    """In every row, of which there must be one, the property has one of the given values.
+
+    A value of a type that none of them has is not judged.
+    """
     rows = selected(view, parameters)
     expected = list(parameters.values)
     if not rows:
         yield _nothing(parameters, expected=expected)
-    for row in rows:
-        subject = _subject(parameters, row, parameters.property)
-        actual = row[parameters.property]
+    for prefix, of_thing in _things(parameters, rows):
+        subject, actual = f"{prefix}{parameters.property}", of_thing[0][parameters.property]
+        if (reason := _unknown(of_thing, parameters.property, expected)) is not None:
+            yield unjudged(subject, f"{subject} is not known: {reason}", expected=expected, actual=actual)
+            continue
         yield judged(
             any(same(actual, value) for value in expected),
             subject,
@@ -179,37 +195,50 @@ def one_of(view: View, parameters: OneOf) -> Iterator[Finding]:
 
 @check("fact.same_on_all_nodes", parameters=SameOnAllNodes, needs=_needs)
 def same_on_all_nodes(view: View, parameters: SameOnAllNodes) -> Iterator[Finding]:
-    """The properties have the same values on all nodes. One target for all: the cluster."""
+    """The properties have the same values on all nodes. One target for all: the cluster.
+
+    A node without a row, or with a null, is not judged, and neither equal to nor different from the others.
+    """
     if len(view.nodes) == 1:
         raise NotApplicable("there is only one node")
     found: dict[str, list[Row]] = {}
     for node in view.nodes:
         try:
-            found[node.name] = selected(view, parameters, node)
+            rows = selected(view, parameters, node)
         except NotObserved as error:
             yield unjudged(node.name, str(error))
+            continue
+        if rows:
+            found[node.name] = rows
+        else:
+            yield unjudged(node.name, f"{node.name} answered no row for {_described(parameters)}")
     for name in parameters.properties if found else ():
-        values = {owner: sorted((row[name] for row in rows), key=_order) for owner, rows in found.items()}
-        distinct: dict[str, list[str]] = {}
-        for owner, value in values.items():
-            distinct.setdefault(_spelled(value), []).append(owner)
-        told = "; ".join(f"{value} on {', '.join(owners)}" for value, owners in distinct.items())
-        yield judged(
-            len(distinct) == 1,
-            name,
-            if_good=f"{name} is {told}",
-            if_bad=f"{name} differs: {told}",
-            expected="the same on all nodes",
-            actual=values,
-        )
+        yield from _same_values(name, {owner: [row[name] for row in rows] for owner, rows in found.items()})
 
 
-def _order(value: Value) -> tuple[str, str]:
-    return type(value).__name__, _spelled([value])
+def _same_values(name: str, values: dict[str, list[Value]]) -> Iterator[Finding]:
+    distinct: dict[str, list[str]] = {}
+    for owner, of_node in values.items():
+        if any(value is None for value in of_node):
+            yield unjudged(f"{owner} {name}", f"{owner} does not tell {name}", actual=of_node)
+        else:
+            distinct.setdefault(", ".join(sorted(map(_spelled, of_node))), []).append(owner)
+    if not distinct:
+        return
+    each = "; ".join(f"{value} on {', '.join(owners)}" for value, owners in distinct.items())
+    yield judged(
+        len(distinct) == 1,
+        name,
+        if_good=f"{name} is {each}",
+        if_bad=f"{name} differs: {each}",
+        expected="the same on all nodes",
+        actual=values,
+    )
 
 
-def _spelled(values: list[Value]) -> str:
-    return ", ".join(str(value).casefold() for value in values) or "nothing"
+def _spelled(value: Value) -> str:
+    """A value so that two are spelled alike only if they are the same: texts in quotes, in small letters."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True).casefold()
 
 
 @check("service.running", parameters=Service, needs=lambda parameters: (parameters.fact,))
@@ -221,37 +250,65 @@ def service_running(view: View, parameters: Service) -> Iterator[Finding]:
 def service_findings(view: View, parameters: Service) -> Iterator[Finding]:
     """One finding on the state of a service and one on its start mode."""
     name = parameters.name
-    row = next((row for row in view.rows(parameters.fact) if same(row["Name"], name)), None)
-    if row is None:
+    services = named_rows(view, parameters.fact, "Name")
+    rows = [row for row in services if same(row["Name"], name)]
+    if not services:
+        yield unjudged(name, "the node tells no service at all", expected="Running")
+        return
+    if not rows:
         yield failed(name, f"there is no service {name}", expected="Running")
         return
-    yield judged(
-        row["State"] == "Running",
+    yield _service_state(name, rows)
+    yield _service_start(parameters, rows)
+
+
+def _service_state(name: str, rows: list[Row]) -> Finding:
+    state = told(rows, "State", str)
+    if state in (None, "Unknown"):
+        message = f"whether the service {name} runs is not known: {spelled_values(rows, 'State')}"
+        return unjudged(name, message, expected="Running", actual=state)
+    return judged(
+        state == "Running",
         name,
         if_good=f"the service {name} is running",
-        if_bad=f"the service {name} is not running: {row['State']}",
+        if_bad=f"the service {name} is not running: {state}",
         expected="Running",
-        actual=row["State"],
+        actual=state,
     )
-    yield judged(
-        row["StartMode"] in parameters.start_modes,
-        f"{name} start mode",
-        if_good=f"the service {name} has the start mode {row['StartMode']}",
-        if_bad=f"the service {name} has the start mode {row['StartMode']}, not {' or '.join(parameters.start_modes)}",
-        expected=list(parameters.start_modes),
-        actual=row["StartMode"],
+
+
+def _service_start(parameters: Service, rows: list[Row]) -> Finding:
+    name, mode, expected = parameters.name, told(rows, "StartMode", str), list(parameters.start_modes)
+    subject = f"{name} start mode"
+    if mode is None:
+        message = f"how the service {name} starts is not known: {spelled_values(rows, 'StartMode')}"
+        return unjudged(subject, message, expected=expected)
+    return judged(
+        mode in expected,
+        subject,
+        if_good=f"the service {name} has the start mode {mode}",
+        if_bad=f"the service {name} has the start mode {mode}, not {' or '.join(expected)}",
+        expected=expected,
+        actual=mode,
     )
 
 
 @check("registry.value", parameters=RegistryValue, needs=lambda parameters: (parameters.fact,))
 def registry_value(view: View, parameters: RegistryValue) -> Iterator[Finding]:
-    """The registry value is one of those expected; what its absence means, the rule says."""
+    """The registry value is one of those expected; what its absence means, the rule says.
+
+    A value of a type that none of those expected has is not judged.
+    """
     subject = f"{parameters.key}\\{parameters.name}" if parameters.key else parameters.name
     expected = list(parameters.expected)
-    actual = view.registry(parameters.fact).get(parameters.name, key=parameters.key)
-    if actual is None:
+    tree = view.registry(parameters.fact)
+    actual = tree.get(parameters.name, key=parameters.key)
+    if not tree.has_value(parameters.name, key=parameters.key):
         make = {"pass": passed, "fail": failed, "unknown": unjudged}[parameters.absent]
         yield make(subject, f"{subject} is not set", expected=expected)
+        return
+    if kind_of(actual) not in {kind_of(value) for value in expected}:
+        yield unjudged(subject, f"{subject} is of another type: {actual}", expected=expected, actual=actual)
         return
     yield judged(
         any(same(actual, value) for value in expected),

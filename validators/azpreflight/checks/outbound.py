@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
-from azpreflight.checks.check import check, failed, irrelevant, judged, passed, unjudged
+from msgspec import Meta
+
+from azpreflight.checks.agreement import kind_of, same
+from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.facts.endpoints import Endpoint, EndpointTable, needed, probe_of, region_of
 from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Frozen, Phase
+from azpreflight.site.model import Site
 
 MADE_BY_DEPLOYMENT = frozenset({"key-vault", "cloud-witness"})
 """Services whose own name may not exist before the deployment has made it."""
 
 NAME_NOT_FOUND = "the name does not resolve"
-TLS_FAILED = "the TLS session failed"
 PROXY_REFUSED = "the proxy refused"
+TLS_FAILED = "the TLS session failed"
+TLS_EXITS = frozenset({35, 51, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91})
+"""curl's exit codes for a TLS session that did not come about, or that nobody can trust."""
+
 _REASONS = {
     5: "the name of the proxy does not resolve",
     6: NAME_NOT_FOUND,
     7: "the connection was refused",
     28: "it timed out",
-    35: TLS_FAILED,
-    51: TLS_FAILED,
-    53: TLS_FAILED,
-    54: TLS_FAILED,
-    58: TLS_FAILED,
-    59: TLS_FAILED,
-    60: TLS_FAILED,
-    77: TLS_FAILED,
-    80: TLS_FAILED,
-    83: TLS_FAILED,
-    90: TLS_FAILED,
-    91: TLS_FAILED,
     97: PROXY_REFUSED,
 }
-"""What curl's exit codes mean for a firewall."""
+_BROKEN = frozenset({8, 16, 52, 55, 56, 92, 95})
+"""curl's exit codes for a connection that stood and broke before an answer; its own words tell more."""
+
+NOT_BUILT_IN = 4
+"""curl's exit code for what it was not built with, such as a version of TLS."""
 
 PROXY_AUTHENTICATION_REQUIRED = 407
-TLS_VERSIONS = ("1.2", "1.3")
+FORBIDDEN = 403
+STATUSES = range(100, 1000)
+SERVER_ERRORS = range(500, 600)
 
 
 class Reachable(Frozen, kw_only=True):
@@ -49,22 +51,53 @@ class Reachable(Frozen, kw_only=True):
 
 
 class Negotiates(Frozen, kw_only=True):
-    """fact: URLs that were asked once per TLS version."""
+    """fact: URLs that were asked once per TLS version. urls, tls: those that its query asks for."""
 
     fact: FactName
+    urls: Annotated[tuple[str, ...], Meta(min_length=1)]
+    tls: Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
-def is_reached(row: Row) -> bool:
-    """Whether an answer proves the path: any HTTP status does, unless it is the proxy that wants a login."""
-    return bool(row["http_code"] > 0 and row["http_code"] != PROXY_AUTHENTICATION_REQUIRED)
+class Attempt(Frozen, frozen=True):
+    """What became of one try to reach an endpoint.
+
+    reached: None where nothing is known. reason: why not, or why it is not known, in a few words.
+    """
+
+    reached: bool | None
+    reason: str
 
 
-def reason_of(row: Row) -> str:
-    """Why an endpoint was not reached, in a few words of a closed set, or curl's own where none fits."""
-    error = str(row["error"])
-    if row["http_code"] == PROXY_AUTHENTICATION_REQUIRED or "CONNECT" in error:
-        return PROXY_REFUSED
-    return _REASONS.get(row["exit_code"], error or f"curl ended with {row['exit_code']}")
+def attempt_of(row: Row) -> Attempt:
+    """What curl's answer says of the path.
+
+    Any HTTP status proves it, unless it is the proxy that wants a login, or the TLS session is one that nobody can
+    trust. An exit code by which curl itself failed says nothing of the path.
+    """
+    status, exit_code, error = row["http_code"], row["exit_code"], str(row["error"] or "")
+    if kind_of(status) != "number" or kind_of(exit_code) != "number":
+        return Attempt(None, f"the probe tells no status: {status}, {exit_code}")
+    if status == PROXY_AUTHENTICATION_REQUIRED or (exit_code != 0 and "CONNECT" in error):
+        return Attempt(False, PROXY_REFUSED)
+    if exit_code in TLS_EXITS:
+        return Attempt(False, TLS_FAILED)
+    if status in STATUSES:
+        return Attempt(True, f"HTTP status {status}")
+    if status != 0:
+        return Attempt(None, f"{status} is no HTTP status")
+    if exit_code in _REASONS:
+        return Attempt(False, _REASONS[exit_code])
+    if exit_code in _BROKEN:
+        return Attempt(False, error or f"curl ended with {exit_code}")
+    return Attempt(None, f"the probe itself failed: {error or f'curl ended with {exit_code}'}")
+
+
+def through_proxy(site: Site, host: str) -> bool:
+    """Whether the declared proxy stands between a node and a host."""
+    if not (site.proxy.http or site.proxy.https):
+        return False
+    around = [entry.removeprefix("*").removeprefix(".").casefold() for entry in site.proxy.bypass or ()]
+    return not any(host.casefold() == entry or host.casefold().endswith(f".{entry}") for entry in around)
 
 
 @check("outbound.reachable", parameters=Reachable, needs=lambda parameters: (parameters.fact,))
@@ -75,7 +108,7 @@ def reachable(view: View, parameters: Reachable) -> Iterator[Finding]:
     wanted = needed(table, view.site, view.phase)
     if not wanted:
         raise NotApplicable(f"the table names no endpoint for {view.site.azure.cloud}")
-    rows = {(str(row["host"]).casefold(), row["port"]): row for row in view.rows(parameters.fact)}
+    rows = view.rows(parameters.fact)
     for endpoint in wanted:
         yield _endpoint(view, endpoint, rows)
 
@@ -94,46 +127,76 @@ def _region(view: View, table: EndpointTable) -> Iterator[Finding]:
         yield unjudged("region", reason, expected=list(table.regions[cloud]), actual=region)
 
 
-def _endpoint(view: View, endpoint: Endpoint, rows: dict[tuple[str, int], Row]) -> Finding:
+def _endpoint(view: View, endpoint: Endpoint, rows: list[Row]) -> Finding:
     subject = f"{endpoint.host}:{endpoint.port}"
     if probe_of(endpoint, view.site) is None:
         message = f"{subject} was not probed: no host stands for it"
         return irrelevant(subject, message)
     through = "" if endpoint.probe == endpoint.host else f" (through {endpoint.probe})"
-    row = rows.get((str(endpoint.probe).casefold(), endpoint.port))
-    if row is None:
+    found = [row for row in rows if same(row["host"], endpoint.probe) and same(row["port"], endpoint.port)]
+    attempts = [attempt_of(row) for row in found]
+    if not found:
         return unjudged(subject, f"{subject}{through} has no result", expected="reached")
-    if is_reached(row):
-        return passed(subject, f"{subject}{through} was reached", expected="reached", actual=row["http_code"])
-    reason = reason_of(row)
+    attempt, status = attempts[0], found[0]["http_code"]
+    if any(other.reached is not attempt.reached for other in attempts):
+        return unjudged(subject, f"{subject}{through} has results that contradict each other", expected="reached")
+    if attempt.reached is None:
+        return unjudged(subject, f"{subject}{through} is not known to be reached: {attempt.reason}", expected="reached")
+    if attempt.reached and _may_be_the_proxy(view.site, endpoint, [row["http_code"] for row in found]):
+        reason = f"the answer {status} may be the proxy's own, which is not told apart on plain HTTP"
+        return unjudged(subject, f"{subject}{through} is not known to be reached: {reason}", actual=status)
+    if attempt.reached:
+        return passed(subject, f"{subject}{through} was reached", expected="reached", actual=status)
     may_not_exist = endpoint.service in MADE_BY_DEPLOYMENT and view.phase is Phase.PRE_DEPLOY
-    if reason == NAME_NOT_FOUND and may_not_exist:
+    if attempt.reason == NAME_NOT_FOUND and may_not_exist:
         message = f"{subject} does not exist yet, or does not resolve"
-        return irrelevant(subject, message, actual=reason)
-    return failed(subject, f"{subject}{through} was not reached: {reason}", expected="reached", actual=row["error"])
+        return irrelevant(subject, message, actual=attempt.reason)
+    message = f"{subject}{through} was not reached: {attempt.reason}"
+    return failed(subject, message, expected="reached", actual=found[0]["error"])
+
+
+def _may_be_the_proxy(site: Site, endpoint: Endpoint, statuses: list[int]) -> bool:
+    """Whether a proxy that refuses or fails would give the same answer, as it can where it reads what is sent."""
+    if endpoint.protocol != "http" or not through_proxy(site, str(endpoint.probe)):
+        return False
+    return any(status == FORBIDDEN or status in SERVER_ERRORS for status in statuses)
 
 
 @check("outbound.negotiates_tls", parameters=Negotiates, needs=lambda parameters: (parameters.fact,))
 def negotiates_tls(view: View, parameters: Negotiates) -> Iterator[Finding]:
-    """Every URL answers to TLS 1.2 or 1.3. One that was not even connected to is no matter of TLS."""
-    by_url: dict[str, list[Row]] = {}
-    for row in view.rows(parameters.fact):
-        if row["tls"] in TLS_VERSIONS:
-            by_url.setdefault(row["url"], []).append(row)
-    if not by_url:
-        yield unjudged("TLS", "no version of TLS was tried")
-    for url, rows in sorted(by_url.items()):
-        good = sorted(row["tls"] for row in rows if is_reached(row))
-        reasons = {row["tls"]: reason_of(row) for row in rows if not is_reached(row)}
-        told = ", ".join(f"{version}: {reason}" for version, reason in sorted(reasons.items()))
-        if not good and TLS_FAILED not in reasons.values():
-            yield unjudged(url, f"{url} was not reached, which tells nothing of TLS ({told})", actual=reasons)
-            continue
-        yield judged(
-            bool(good),
-            url,
-            if_good=f"{url} answers to TLS {' and '.join(good)}",
-            if_bad=f"{url} answers neither to TLS 1.2 nor to TLS 1.3 ({told})",
-            expected="1.2 or 1.3",
-            actual=good or reasons,
-        )
+    """Every URL answers to one of the versions of TLS. One that was not even connected to is no matter of TLS."""
+    rows = view.rows(parameters.fact)
+    for url in parameters.urls:
+        attempts = {
+            version: _attempt_with([row for row in rows if row["url"] == url and row["tls"] == version])
+            for version in parameters.tls
+        }
+        yield _tls(url, attempts)
+
+
+def _attempt_with(rows: list[Row]) -> Attempt:
+    """What became of the tries with one version of TLS, of which there should be one."""
+    attempts = [attempt_of(row) for row in rows]
+    if not attempts:
+        return Attempt(None, "it was not tried")
+    if any(attempt.reached is not attempts[0].reached for attempt in attempts):
+        return Attempt(None, "two tries contradict each other")
+    if attempts[0].reached is None and same(rows[0]["exit_code"], NOT_BUILT_IN):
+        return Attempt(False, "the node's curl does not know it")
+    return attempts[0]
+
+
+def _tls(url: str, attempts: dict[str, Attempt]) -> Finding:
+    expected = " or ".join(attempts)
+    good = [version for version, attempt in attempts.items() if attempt.reached]
+    reasons = {version: attempt.reason for version, attempt in attempts.items() if not attempt.reached}
+    each = ", ".join(f"{version}: {reason}" for version, reason in reasons.items())
+    if good:
+        return passed(url, f"{url} answers to TLS {' and '.join(good)}", expected=expected, actual=good)
+    if any(attempt.reached is None for attempt in attempts.values()):
+        return unjudged(url, f"whether {url} answers to TLS is not known ({each})", expected=expected, actual=reasons)
+    if TLS_FAILED not in reasons.values():
+        message = f"{url} was not reached, which tells nothing of TLS ({each})"
+        return unjudged(url, message, expected=expected, actual=reasons)
+    message = f"{url} answers neither to TLS {' nor to TLS '.join(attempts)} ({each})"
+    return failed(url, message, expected=expected, actual=reasons)

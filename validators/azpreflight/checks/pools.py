@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from azpreflight.checks.agreement import grouped, named_rows, same
 from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged, passed, unjudged
 from azpreflight.checks.ranges import (
     Span,
@@ -21,15 +22,25 @@ from azpreflight.checks.ranges import (
     span,
     spelled,
 )
-from azpreflight.checks.routing import ECHO_REPLY
+from azpreflight.checks.routing import ECHO_REPLY, NO_HOST, TIMED_OUT
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
-from azpreflight.model import Finding, Frozen
-from azpreflight.site.model import Node
+from azpreflight.model import Finding, Frozen, Value
+from azpreflight.site.model import Node, Port
 from azpreflight.site.references import resolve
 
 NOT_CONNECTED = 7
 """curl's exit code for a connection that failed before its time was over: refused, or no way there."""
+
+
+NOT_IN_TIME = 28
+"""curl's exit code for a connection that nobody answered."""
+
+
+class PoolPorts(Frozen, frozen=True):
+    """ports: on which a machine that has an address of the pools would answer; the query has to ask for them."""
+
+    ports: Annotated[tuple[Port, ...], Meta(min_length=1)]
 
 
 class PoolSize(Frozen, frozen=True):
@@ -134,44 +145,65 @@ def without_nodes(view: View, _: NoParameters) -> Iterator[Finding]:
         )
 
 
-@check("pools.unused", "net.pool_ping", "net.pool_ports")
-def unused(view: View, _: NoParameters) -> Iterator[Finding]:
+@check("pools.unused", "net.pool_ping", "net.pool_ports", parameters=PoolPorts)
+def unused(view: View, parameters: PoolPorts) -> Iterator[Finding]:
     """No address of the pools answers the first node: no echo reply, nothing that listens on the asked ports.
 
-    A connection that was not made at once is named and does not fail: a machine may have refused it, or the network
-    turned it away.
+    One sign of life is enough to fail, whatever else was told. Silence has to be complete: an echo request that ran
+    into its time or found no host, and a connection to each port that was not made. A connection that was not made at
+    once is named and does not fail: a machine may have refused it, or the network turned it away.
     """
     yield from _wrong(view)
     node = view.nodes[0]
-    codes = {str(row["Address"]): row["StatusCode"] for row in view.rows("net.pool_ping", node)}
-    probes: dict[str, list[Row]] = {}
-    for row in view.rows("net.pool_ports", node):
-        probes.setdefault(str(row["host"]), []).append(row)
+    pings = grouped(named_rows(view, "net.pool_ping", "Address", node=node), "Address")
+    probes = grouped(named_rows(view, "net.pool_ports", "host", node=node), "host")
     silent: list[str] = []
-    unknown: list[str] = []
-    for asked in resolve("site.pool_addresses", view.site):
-        found = probes.get(asked, [])
-        if signs := _signs(codes.get(asked), found):
-            told = f"{asked} is in use, as seen from {node.name}: {', '.join(signs)}"
-            yield failed(asked, told, expected="silence", actual=signs)
-        elif codes.get(asked) is None or not found:
-            unknown.append(asked)
+    unknown: dict[str, list[str]] = {}
+    for asked in dict.fromkeys(resolve("site.pool_addresses", view.site)):
+        codes, found = [row["StatusCode"] for row in pings.get((asked,), [])], probes.get((asked,), [])
+        if signs := _signs(codes, found):
+            text = f"{asked} is in use, as seen from {node.name}: {', '.join(signs)}"
+            yield failed(asked, text, expected="silence", actual=signs)
+        elif (reason := _not_asked(codes, found, parameters.ports)) is not None:
+            unknown.setdefault(reason, []).append(asked)
         elif any(probe["exit_code"] == NOT_CONNECTED for probe in found):
             yield passed(asked, f"{asked} does not answer, but a connection was turned away: is it in use?")
         else:
             silent.append(asked)
     if unknown:
-        message = f"{node.name} does not tell whether these answer: {', '.join(unknown)}"
-        yield unjudged("addresses not asked", message, actual=unknown)
+        each = "; ".join(f"{', '.join(found)} ({reason})" for reason, found in unknown.items())
+        yield unjudged("addresses not asked", f"{node.name} does not tell whether these answer: {each}", actual=unknown)
     if silent:
-        told = silent[0] if len(silent) == 1 else f"{len(silent)} addresses, {silent[0]} to {silent[-1]}"
-        yield passed("silent addresses", f"silent, as seen from {node.name}: {told}", actual=len(silent))
+        text = silent[0] if len(silent) == 1 else f"{len(silent)} addresses, {silent[0]} to {silent[-1]}"
+        yield passed("silent addresses", f"silent, as seen from {node.name}: {text}", actual=len(silent))
 
 
-def _signs(code: int | None, probes: list[Row]) -> list[str]:
+def _signs(codes: list[Value], probes: list[Row]) -> list[str]:
     """What shows that an address is in use."""
-    echo = ["echo reply"] if code == ECHO_REPLY else []
+    echo = ["echo reply"] if any(same(code, ECHO_REPLY) for code in codes) else []
     return echo + [f"TCP {probe['port']} open" for probe in probes if probe["connected"] is True]
+
+
+def _not_asked(codes: list[Value], probes: list[Row], ports: tuple[int, ...]) -> str | None:
+    """Why nothing is known of an address that gave no sign of life; None when it was asked and kept silent.
+
+    That the network cannot be reached (11002) says of the first node that it is elsewhere, and nothing of the address.
+    """
+    if not codes:
+        return "no echo request"
+    for code in codes:
+        if not any(same(code, silence) for silence in (NO_HOST, TIMED_OUT)):
+            return f"the echo request ended with status {code}"
+    for port in ports:
+        tried = [probe for probe in probes if same(probe["port"], port)]
+        if not tried:
+            return f"no connection to port {port}"
+        for probe in tried:
+            if probe["connected"] is not False:
+                return f"port {port}: connected {probe['connected']}"
+            if not any(same(probe["exit_code"], code) for code in (NOT_CONNECTED, NOT_IN_TIME)):
+                return f"port {port}: curl ended with {probe['exit_code']}"
+    return None
 
 
 @check("pools.without_special_addresses")

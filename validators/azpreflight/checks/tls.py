@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from azpreflight.checks.check import check, failed, judged, passed, unjudged
 from azpreflight.checks.view import NotApplicable, View
 from azpreflight.facts.registry_tree import RegistryTree
-from azpreflight.model import Finding, Frozen
+from azpreflight.model import Finding, Frozen, Value
 
 ROLES = ("Client", "Server")
 PROTOCOLS = "tls.schannel_protocols"
@@ -16,6 +16,13 @@ MINIMUM = "tls.minimum_version"
 VERSION = "system.version"
 ON_BY_DEFAULT = {"TLS 1.0": (1, 0), "TLS 1.1": (1, 1), "TLS 1.2": (1, 2), "TLS 1.3": (1, 3)}
 """Versions that Windows enables where nothing is set; SSL 2.0 and 3.0 are off since Windows Server 2016."""
+
+
+_VERSION = re.compile(r"(?:TLS ?)?(1)\.([0-3])", re.IGNORECASE)
+
+
+class Unreadable(Exception):
+    """A value is set and is not of its type, so that nobody knows what Windows makes of it."""
 
 
 class Enabled(Frozen, kw_only=True):
@@ -31,19 +38,37 @@ class Disabled(Frozen, kw_only=True):
     protocols: tuple[str, ...]
 
 
-def is_on(tree: RegistryTree, protocol: str, role: str) -> bool | None:
-    """Whether a protocol is switched on for a role; None when nothing is set.
+def setting(tree: RegistryTree, protocol: str, role: str, name: str) -> int | None:
+    """A number that is set for a role of a protocol; None when the value does not exist.
 
-    Every number but 0 is on, also 4294967295; off is an `Enabled` of 0 or a `DisabledByDefault` of anything else.
+    Raises:
+        Unreadable: it exists and is no number.
     """
     key = f"{protocol}\\{role}"
-    enabled, off_by_default = tree.get("Enabled", key=key), tree.get("DisabledByDefault", key=key)
+    value = tree.get(name, key=key)
+    if not tree.has_value(name, key=key):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Unreadable(f"{name} of {protocol} {role} is no number: {value}")
+    return value
+
+
+def is_on(tree: RegistryTree, protocol: str, role: str) -> bool | None:
+    """Whether a protocol can be used by a role that does not ask for more; None when nothing is set.
+
+    Every number but 0 is on, also 4294967295; off is an `Enabled` of 0 or a `DisabledByDefault` of anything else.
+
+    Raises:
+        Unreadable: a value is no number.
+    """
+    enabled = setting(tree, protocol, role, "Enabled")
+    off_by_default = setting(tree, protocol, role, "DisabledByDefault")
     if enabled is None and off_by_default is None:
         return None
     return enabled != 0 and off_by_default in (None, 0)
 
 
-def _settings(tree: RegistryTree, protocol: str, role: str) -> dict[str, int | None]:
+def _settings(tree: RegistryTree, protocol: str, role: str) -> dict[str, Value]:
     key = f"{protocol}\\{role}"
     return {name: tree.get(name, key=key) for name in ("Enabled", "DisabledByDefault")}
 
@@ -64,8 +89,12 @@ def protocol_enabled(view: View, parameters: Enabled) -> Iterator[Finding]:
             raise NotApplicable(f"build {build} of Windows does not know {parameters.protocol}")
     tree = view.registry(PROTOCOLS)
     for role in ROLES:
-        on = is_on(tree, parameters.protocol, role)
         subject = f"{parameters.protocol} {role}"
+        try:
+            on = is_on(tree, parameters.protocol, role)
+        except Unreadable as error:
+            yield unjudged(subject, str(error), expected="not switched off")
+            continue
         yield judged(
             on is not False,
             subject,
@@ -77,32 +106,51 @@ def protocol_enabled(view: View, parameters: Enabled) -> Iterator[Finding]:
 
 
 def minimum_version(tree: RegistryTree, role: str) -> tuple[int, int] | None:
-    """The lowest TLS version that policy allows for a role, or None when there is no such policy."""
-    text = tree.get(f"OverrideMinimumEnabledTLSVersion{role}")
-    match = re.search(r"([0-9]+)\.([0-9]+)", str(text))
-    return (int(match[1]), int(match[2])) if match else None
+    """The lowest TLS version that policy allows for a role, or None when there is no such policy.
+
+    Raises:
+        Unreadable: there is one that names no version.
+    """
+    name = f"OverrideMinimumEnabledTLSVersion{role}"
+    if not tree.has_value(name):
+        return None
+    text = tree.get(name)
+    match = _VERSION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise Unreadable(f"the policy {name} names no version: {text}")
+    return int(match[1]), int(match[2])
 
 
 @check("tls.disabled", parameters=Disabled, needs=lambda _: (PROTOCOLS, MINIMUM))
 def protocols_disabled(view: View, parameters: Disabled) -> Iterator[Finding]:
-    """Every protocol is switched off for both roles: by its own key, by the policy on the minimum, or by default."""
+    """Every protocol is switched off for both roles: by its own key, by the policy on the minimum, or by default.
+
+    Off by its own key is an `Enabled` of 0. With `DisabledByDefault` alone a program can still ask for the protocol.
+    """
     tree = view.registry(PROTOCOLS)
     for protocol in parameters.protocols:
         for role in ROLES:
-            yield _disabled(view, tree, protocol, role)
+            try:
+                yield _disabled(view, tree, protocol, role)
+            except Unreadable as error:
+                yield unjudged(f"{protocol} {role}", str(error), expected="off")
 
 
 def _disabled(view: View, tree: RegistryTree, protocol: str, role: str) -> Finding:
-    subject = f"{protocol} {role}"
-    on = is_on(tree, protocol, role)
-    actual = _settings(tree, protocol, role)
-    if on is False:
+    subject, actual = f"{protocol} {role}", _settings(tree, protocol, role)
+    enabled = setting(tree, protocol, role, "Enabled")
+    if enabled == 0:
         return passed(subject, f"{subject} is switched off", expected="off", actual=actual)
-    if on is None and protocol not in ON_BY_DEFAULT:
-        return passed(subject, f"{subject} is not set and off by default", expected="off", actual=actual)
     if protocol in ON_BY_DEFAULT:
         minimum = minimum_version(view.registry(MINIMUM), role)
         if minimum is not None and minimum > ON_BY_DEFAULT[protocol]:
             return passed(subject, f"{subject} is below the minimum that policy sets", expected="off", actual=actual)
-    message = f"{subject} is switched on" if on else f"{subject} is not set and on by default"
+    elif enabled is None:
+        return passed(subject, f"{subject} is not set and off by default", expected="off", actual=actual)
+    if enabled is not None:
+        message = f"{subject} is switched on"
+    elif setting(tree, protocol, role, "DisabledByDefault") not in (None, 0):
+        message = f"{subject} is not switched off: programs that ask for it get it"
+    else:
+        message = f"{subject} is not set and on by default"
     return failed(subject, message, expected="off", actual=actual)

@@ -26,6 +26,10 @@ class RegistryTree:
         """The data of value `name` in relative `key`; None when the value or the key does not exist."""
         return self._keys.get(key.casefold(), {}).get(name.casefold())
 
+    def has_value(self, name: str, *, key: str = "") -> bool:
+        """Whether value `name` exists in relative `key`, whatever its data."""
+        return name.casefold() in self._keys.get(key.casefold(), {})
+
     def has_key(self, key: str) -> bool:
         """Whether the relative `key` exists."""
         return key.casefold() in self._keys

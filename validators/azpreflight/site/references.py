@@ -15,13 +15,23 @@ from typing import Any, TypeAlias
 import msgspec
 
 from azpreflight.errors import InputError, unknown
-from azpreflight.site.model import Node, Range, Site, Traffic
+from azpreflight.site.model import Cloud, Node, Range, Site, Traffic
 
 Reference: TypeAlias = Callable[[Site, Node | None], tuple[str, ...]]
 """Answers with every value of one name; with none when the site does not declare it."""
 
 MOST_POOL_ADDRESSES = 1024
 """More addresses than this are not looked at one by one; a deployment uses 255 at most."""
+
+
+MANAGEMENT_HOSTS: Mapping[Cloud, str] = MappingProxyType(
+    {
+        Cloud.PUBLIC: "management.azure.com",
+        Cloud.US_GOVERNMENT: "management.usgovcloudapi.net",
+        Cloud.CHINA: "management.chinacloudapi.cn",
+    }
+)
+"""The host of the resource manager of each cloud."""
 
 
 def resolve(reference: str, site: Site, node: Node | None = None) -> tuple[str, ...]:
@@ -132,6 +142,7 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
         "site.administrator": lambda site, _: _given(site.administrator.name),
         "site.deployment_user": lambda site, _: _given(site.directory.deployment_user),
         "site.region": lambda site, _: _given(site.azure.region),
+        "site.management_host": lambda site, _: (MANAGEMENT_HOSTS[site.azure.cloud],),
         "site.key_vault": lambda site, _: _given(site.key_vault.name),
         "site.witness_storage_account": lambda site, _: _given(site.witness.storage_account),
         "site.diagnostics_storage_account": lambda site, _: _given(site.azure.diagnostics_storage_account),
