@@ -127,10 +127,10 @@ def _numbers(packs: PackSet, conditions: Mapping[str, Condition]) -> Iterator[st
     for kind in sorted({kind for kind, _ in count}):
         row = [count[kind, sureness] for sureness in Sureness]
         yield f"| {kind} | " + " | ".join(map(str, [*row, sum(row)])) + " |"
-    without = sum(condition.reason is not None for condition in conditions.values())
+    answered = sum(bool(condition.facts) for condition in conditions.values())
     part = sum(condition.part is not None for condition in conditions.values())
-    yield f"\n{len(packs.queries)} facts, {len(conditions)} conditions. {len(conditions) - without} conditions have facts that"
-    yield f"answer them, {part} of these in part; {without} have none."
+    yield f"\n{len(packs.queries)} facts. Of {len(conditions)} conditions, {answered} have facts that answer them,"
+    yield f"{part} of these in part; {len(conditions) - answered} have none."
 
 
 def _facts(rule: Rule) -> list[str]:

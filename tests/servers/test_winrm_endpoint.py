@@ -687,10 +687,10 @@ class TestWql:
             assert marker in raised.value.text
 
     def test_missing_class_of_the_node(self) -> None:
-        with running(HEALTHY.with_(missing_classes=["root/cimv2/Win32_ServerFeature"])) as server:
+        with running(HEALTHY.with_(missing_classes=["root/cimv2/Win32_Share"])) as server:
             for attempt in (
-                lambda: ntlm(server).query("SELECT * FROM Win32_ServerFeature"),
-                lambda: ntlm(server).enumerate(CIMV2 + "Win32_ServerFeature"),
+                lambda: ntlm(server).query("SELECT * FROM Win32_Share"),
+                lambda: ntlm(server).enumerate(CIMV2 + "Win32_Share"),
             ):
                 with pytest.raises(FaultSeenError) as raised:
                     attempt()
@@ -1053,7 +1053,8 @@ class TestShell:
             assert "    (Standard)    REG_SZ    mnmsrvc\r\n" in out
 
     def test_programs(self) -> None:
-        with running() as server, shell(server) as one:
+        without_agent = HEALTHY.patched({"programs": lambda old: [a for a in old if "azcmagent" not in a["match"]]})
+        with running(without_agent) as server, shell(server) as one:
             system = "%SystemRoot%\\System32\\"
             out, _, code = one.run(system + "whoami.exe /groups /fo csv /nh")
             assert '"BUILTIN\\Administrators","Alias","S-1-5-32-544",' in out

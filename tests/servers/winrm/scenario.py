@@ -11,6 +11,7 @@ import yaml
 from .cim import CimStore
 from .config import Config
 from .faults import Shape
+from .methods import calls_of
 from .programs import MESSAGES as PROGRAM_MESSAGES
 from .programs import Answer, Identity
 from .regexe import MESSAGES as REGISTRY_MESSAGES
@@ -42,6 +43,7 @@ _KEYS: Mapping[str, tuple[type, ...]] = {
     "read_only": (list,),
     "whoami": (dict,),
     "programs": (list,),
+    "methods": (list,),
     "messages": (dict,),
     "fault_shape": (str,),
 }
@@ -103,6 +105,7 @@ class Scenario:
         self.registry = Registry(self._data.get("registry", {}), self._data.get("denied", []))
         self.config = Config(self._data.get("config", {}), self._data.get("listeners", []))
         self.identity = _identity(self._data.get("whoami", {}))
+        self.calls = calls_of(self._data.get("methods", []))
         self.answers = tuple(_answer(entry) for entry in self._data.get("programs", []))
 
     def __repr__(self) -> str:

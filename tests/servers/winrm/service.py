@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import names, registry, wql
+from . import methods, names, registry, wql
 from .cim import Instance, matches_selector, render_epr, render_fragment, render_instance
 from .classes import CimClass
 from .config import Config
@@ -162,6 +162,9 @@ class Service:
         if user.lower() in self._scenario.read_only:
             raise _access_denied()
         cls = self._class(namespace, class_name, class_name, filtered=False)
+        call = next((call for call in self._scenario.calls if call.fits(request)), None)
+        if call is not None and request.method.lower() in methods.READING:
+            return envelope("x", request.action + "Response", call.render(request), request.message_id)
         reading = {name.lower() for name in registry.READING_METHODS}
         if class_name.lower() != "stdregprov" or request.method.lower() not in reading:
             self._log.forbid(f"Invoke {cls.uri}.{request.method}")

@@ -94,6 +94,11 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
     for bound in query.bind.values():
         if not isinstance(bound, FromFact) and bound not in REFERENCES:
             yield unknown("reference", bound, REFERENCES, where=where)
+    if query.asked_when is not None and not isinstance(query.read, (CimQuery, MethodQuery)):
+        message = f"{name}: asked_when has no effect on what is read in a shell or from the site"
+        yield Problem(code="no-effect", message=message, where=where)
+    if query.bind and not isinstance(query.read, CimQuery):
+        yield Problem(code="no-effect", message=f"{name}: bind has an effect in CIM queries alone", where=where)
     match query.read:
         case CimQuery() as read:
             yield from _cim(name, query, read, packs, where)
