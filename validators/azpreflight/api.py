@@ -47,7 +47,7 @@ def run(
 
     Args:
         site: what `load_site` returned.
-        credential: tried once on each node.
+        credential: tried once on each node; not needed with a client certificate or a Kerberos ticket.
         recording: judged instead of the live site.
         site_only: only what needs neither.
         phase: `pre-deploy`, `post-deploy` or `day-2`.
@@ -78,7 +78,7 @@ def run(
         return preflight.run_site_only()
     if recording is not None:
         return preflight.run_recording(recording)
-    return preflight.run(_required(credential))
+    return preflight.run(_required(credential or preflight.passwordless()))
 
 
 def collect(
@@ -94,11 +94,15 @@ def collect(
     jobs: int = Limits.jobs,
     node_timeout: float = Limits.node_seconds,
     try_all_nodes: bool = False,
+    raw: str | Path | None = None,
 ) -> Facts:
-    """Record the facts of a site into a new folder and judge nothing. The arguments are those of `run`.
+    """Record the facts of a site into a new folder and judge nothing.
+
+    The arguments are those of `run`. `raw` is another new folder, in which the answers of the nodes are kept as they
+    come; None keeps none.
 
     Raises:
-        InputError: something that was given is wrong, or the folder cannot be written.
+        InputError: something that was given is wrong, or a folder cannot be written.
     """
     options = _options(
         Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip)),
@@ -107,7 +111,9 @@ def collect(
         limits=Limits(jobs=jobs, node_seconds=node_timeout),
         try_all_nodes=try_all_nodes,
     )
-    return Preflight(site, options).collect(_required(credential), Path(folder))
+    kept = Path(raw) if raw is not None else None
+    preflight = Preflight(site, options)
+    return preflight.collect(_required(credential or preflight.passwordless()), Path(folder), raw=kept)
 
 
 def _required(credential: Credential | None) -> Credential:

@@ -154,7 +154,7 @@ def run(site: Path, recording: Path | None, site_only: bool, **values: Any) -> i
         return _finish(preflight.run_site_only(), values, Redactor())
     if recording is not None:
         return _finish(preflight.run_recording(Recording(recording)), values, Redactor())
-    credential = _credential(loaded, preflight.plan.collection, values)
+    credential = _credential(loaded, preflight, values)
     with progress_bar(_targets(preflight.plan.collection), wanted=not values["no_progress"]) as progress:
         report = preflight.run(credential, progress)
     return _finish(report, values, Redactor(credential.password))
@@ -163,17 +163,23 @@ def run(site: Path, recording: Path | None, site_only: bool, **values: Any) -> i
 @cli.command()
 @click.argument("site", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A new folder.")
+@click.option(
+    "--raw",
+    type=click.Path(path_type=Path),
+    metavar="RAWDIR",
+    help="Keep the answers of the nodes as they come, too, in another new folder; its README.txt says what is in it.",
+)
 @opt.selection_options
 @opt.connection_options
-def collect(site: Path, output: Path, **values: Any) -> int:
+def collect(site: Path, output: Path, raw: Path | None, **values: Any) -> int:
     """Record the facts of SITE into a new folder, and judge nothing."""
     loaded = load_site(site)
     preflight = Preflight(loaded, opt.options_from(values))
     collection = preflight.plan.collection
     require_new_folder(output)
-    credential = _credential(loaded, collection, values)
+    credential = _credential(loaded, preflight, values)
     with progress_bar(_targets(collection), wanted=not values["no_progress"]) as progress:
-        facts = preflight.collect(credential, output, progress)
+        facts = preflight.collect(credential, output, progress, raw=raw)
     missing = 0
     for target in dict.fromkeys(target for target, _ in facts):
         found = [observation for (owner, _), observation in facts.items() if owner == target]
@@ -196,11 +202,15 @@ def _finish(report: Report, values: dict[str, Any], redact: Redactor) -> int:
     return report.exit_code
 
 
-def _credential(loaded: LoadedSite, collection: Collection, values: dict[str, Any]) -> Credential:
-    """The credential, from where the user keeps it: a file, standard input, the environment, or the prompt."""
+def _credential(loaded: LoadedSite, preflight: Preflight, values: dict[str, Any]) -> Credential:
+    """The credential: what needs no password, or one from a file, standard input, the environment, or the prompt."""
     if values["password_file"] is not None and values["password_stdin"]:
         raise opt.refuse_together("--password-file", "--password-stdin", "there is one password")
-    username = values["username"] or os.environ.get(USERNAME_VARIABLE) or loaded.site.administrator.name
+    username = values["username"] or os.environ.get(USERNAME_VARIABLE)
+    given = values["password_file"] is not None or values["password_stdin"] or password_from_environment() is not None
+    if (credential := preflight.passwordless(username, has_password=given)) is not None:
+        return credential
+    username = username or loaded.site.administrator.name
     if not username:
         message = f"nobody to log on as: give --username, set {USERNAME_VARIABLE}, or declare administrator.name"
         raise InputError(Problem(code="no-credential", message=message, where="--username"))

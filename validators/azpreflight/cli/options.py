@@ -114,7 +114,7 @@ connection_options: Callable[[Any], Any] = combined(
     click.option("--username", help="The account to log on to nodes with; the site's administrator by default."),
     click.option("--password-file", type=click.Path(path_type=Path), metavar="F", help="Password: first line of F."),
     click.option("--password-stdin", is_flag=True, help="Password: first line of standard input."),
-    click.option("--transport", type=Choice(["auto", "ntlm", "basic"]), help="How to authenticate."),
+    click.option("--transport", type=Choice([way.value for way in Transport]), help="How to authenticate."),
     click.option("--try-all-nodes", is_flag=True, help="Go on after a node has rejected the credential."),
     click.option("--no-progress", is_flag=True, help="No progress on the terminal."),
 )

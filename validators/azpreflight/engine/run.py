@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,7 @@ from azpreflight.engine.gather import Facts, Limits, gather
 from azpreflight.engine.judge import judge
 from azpreflight.engine.plan import Plan, Selection, make_plan
 from azpreflight.engine.report import make_report
+from azpreflight.engine.transport import Choice, certificate_credential, choose, without_password
 from azpreflight.errors import InputError
 from azpreflight.facts.collection import NodeSource, SiteSource, utc_now
 from azpreflight.facts.recording import SCHEMA as RECORDING_SCHEMA
@@ -90,7 +92,22 @@ class Preflight:
         require_valid(packs, checks)
         options.redirections.require_declared(loaded.site)
         self.plan: Plan = make_plan(loaded, packs, checks, options.selection)
+        self._transport: Choice | None = None
+        self._closing = contextlib.ExitStack()
         self._problems: list[Problem] = [*loaded.problems, *checks.problems]
+
+    def passwordless(self, username: str | None = None, *, has_password: bool = False) -> Credential | None:
+        """The credential of a live run that needs no password: a client certificate, a Kerberos ticket; else None.
+
+        Args:
+            username: who was asked for, None when nobody was.
+            has_password: whether a password was given; it goes before a ticket.
+
+        Raises:
+            InputError: the transport cannot be used, whatever the credential.
+        """
+        wanted = self.options.transport or self._loaded.site.winrm.transport
+        return without_password(wanted, self._loaded.site, username, has_password=has_password)
 
     def run(self, credential: Credential, progress: Progress | None = None) -> Report:
         """Collect live facts and judge them.
@@ -118,14 +135,25 @@ class Preflight:
         """Judge what needs the declaration alone. Contacts nobody."""
         return self._reproducible(Mode.SITE_ONLY, {}, self._problems, "")
 
-    def collect(self, credential: Credential, folder: Path, progress: Progress | None = None) -> Facts:
+    def collect(
+        self, credential: Credential, folder: Path, progress: Progress | None = None, *, raw: Path | None = None
+    ) -> Facts:
         """Record live facts into a new folder, and judge nothing.
 
+        Args:
+            credential: tried once on each node.
+            folder: of the recording.
+            progress: told of each target.
+            raw: another new folder, for the answers of the nodes as they come.
+
         Raises:
-            InputError: the folder cannot be written.
+            InputError: a folder cannot be written, or one would be inside the other.
         """
+        if raw is not None and folder.resolve() in (raw.resolve(), *raw.resolve().parents):
+            message = "is the folder of the recording, or inside it; raw answers need a folder of their own"
+            raise InputError(Problem(code="bad-option", message=message, where=str(raw)))
         collected_at = utc_now()
-        facts = self._gather(*self._live(credential), progress, Redactor(credential.password))
+        facts = self._gather(*self._live(credential, raw), progress, Redactor(credential.password))
         manifest = RecordingManifest(
             schema=RECORDING_SCHEMA,
             tool=tool_info(),
@@ -141,16 +169,25 @@ class Preflight:
         self, nodes: NodeSource, site: SiteSource, progress: Progress | None, redact: Redactor | None = None
     ) -> Facts:
         quiet: Progress = progress or (lambda target, done: None)
-        return gather(self.plan.collection, nodes, site, self.options.limits, quiet, redact)
+        with self._closing:
+            return gather(self.plan.collection, nodes, site, self.options.limits, quiet, redact)
 
-    def _live(self, credential: Credential) -> tuple[NodeSource, SiteSource]:
+    def _live(self, credential: Credential, raw: Path | None = None) -> tuple[NodeSource, SiteSource]:
         # The sources load the network libraries, which a recording does without.
         from azpreflight.facts.dns import DnsSource
         from azpreflight.facts.winrm.channel import Endpoint
+        from azpreflight.facts.winrm.raw import RawFolder
         from azpreflight.facts.winrm.source import WinrmSource
+        from azpreflight.facts.winrm.tickets import Ticket
 
         settings = self._loaded.site.winrm
-        transport = _transport(self.options.transport or settings.transport, https=settings.https)
+        choice = choose(self.options.transport or settings.transport, self._loaded.site, credential)
+        self._transport = choice
+        if choice.method == "certificate":
+            credential = certificate_credential(settings)
+        ticket = Ticket(credential.username, credential.password) if choice.method == "kerberos" else None
+        if ticket is not None:
+            self._closing.callback(ticket.close)
         declared_port = settings.port or (5986 if settings.https else 5985)
 
         def endpoint_of(node: Node) -> Endpoint:
@@ -162,10 +199,15 @@ class Preflight:
                 certificate_name=node.address or node.name,
                 verify=settings.verify,
                 ca_file=settings.ca_file,
-                transport=transport,
+                transport=choice.method,
+                client_certificate=settings.client_certificate if choice.method == "certificate" else None,
+                client_key=settings.client_key if choice.method == "certificate" else None,
+                service_host=self._loaded.site.fqdn(node.name) or node.name,
+                ticket=ticket,
             )
 
-        winrm = WinrmSource(credential, endpoint_of, try_all=self.options.try_all_nodes)
+        channel_of = RawFolder(raw, credential).channel_of if raw is not None else None
+        winrm = WinrmSource(credential, endpoint_of, try_all=self.options.try_all_nodes, channel_of=channel_of)
         return winrm, DnsSource(self.options.redirections.reach)
 
     def _reproducible(self, mode: Mode, facts: Facts, problems: Sequence[Problem], source: str) -> Report:
@@ -203,23 +245,6 @@ class Preflight:
             tls_unverified=winrm.https and not winrm.verify,
             rules=self.options.selection.rules,
             skip=self.options.selection.skip,
+            transport=str(self._transport) if self._transport is not None and mode is Mode.LIVE else None,
         )
         return make_report(tool_info(), run, self._loaded.info, list(problems), results)
-
-
-def _transport(wanted: Transport, *, https: bool) -> Literal["ntlm", "basic"]:
-    """What pywinrm calls the way to authenticate.
-
-    Raises:
-        InputError: it would send the password in the clear, or is not there yet.
-    """
-    match wanted:
-        case Transport.AUTO | Transport.NTLM:
-            return "ntlm"
-        case Transport.BASIC if https:
-            return "basic"
-        case Transport.BASIC:
-            message = "Basic over plain HTTP would send the password in the clear; set winrm.https, or use ntlm"
-        case _:
-            message = f"transport {wanted} is not supported yet; use ntlm, or basic with winrm.https"
-    raise InputError(Problem(code="transport", message=message, where="transport"))

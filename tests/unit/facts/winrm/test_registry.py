@@ -115,9 +115,15 @@ def test_an_empty_key_is_there_and_empty() -> None:
     assert parse() == parse(FULL, "") == parse(FULL) == {"": {}}
 
 
-def test_no_output_at_all_is_no_empty_key() -> None:
-    with pytest.raises(WireError, match="nothing else"):
-        registry.parse(TREE, "")
+@pytest.mark.parametrize("query", [TREE, FLAT])
+def test_success_without_any_output_is_an_empty_key(query: RegistryQuery) -> None:
+    assert registry.parse(query, "") == {"exists": True, "keys": {"": {}}}
+
+
+def test_a_value_that_nobody_wants_may_be_of_any_kind() -> None:
+    wanted = RegistryQuery(key=KEY, values=("A",))
+    found = parse(FULL, "    A    REG_SZ    x", "    B    REG_QWORD    (null)", query=wanted)
+    assert found == {"": {"A": {"type": "REG_SZ", "data": "x"}}}
 
 
 def test_only_the_wanted_values_are_kept() -> None:

@@ -61,9 +61,7 @@ def parse(query: RegistryQuery, output: str) -> Value:
     hive, _, path = query.key.partition("\\")
     root = f"{HIVES[hive][0]}\\{path}"
     lines = [line.removesuffix("\r") for line in output.split("\n")]
-    # A key without values shows itself by a blank line alone; nothing at all means that the output was lost.
-    if len(lines) == 1:
-        raise WireError(Status.FAILED, f"reg.exe query {query.key} told success and nothing else")
+    # A key without values need not show itself: a blank line, or nothing at all, means that it is there and empty.
     keys: dict[str, dict[str, dict[str, Value]]] = {"": {}}
     values: dict[str, dict[str, Value]] | None = None
     raw: list[tuple[dict[str, dict[str, Value]], str, str, list[str]]] = []
@@ -83,12 +81,14 @@ def parse(query: RegistryQuery, output: str) -> Value:
             raise WireError(Status.FAILED, f"reg.exe query {query.key}: unexpected line {line[:60]!r}")
     if values:
         _end_value(raw[-1][3])
+    wanted = {name.casefold() for name in query.values}
     for target, name, kind, data in raw:
-        target[name] = {"type": kind, "data": _data(f"{query.key}: {name}", kind, "\n".join(data))}
-    return {
-        "exists": True,
-        "keys": {key: _kept(query, found) for key, found in keys.items() if query.recurse or not key},
-    }
+        if wanted and name.casefold() not in wanted:
+            # What nobody wants need not be of a kind that can be read.
+            target.pop(name, None)
+        else:
+            target[name] = {"type": kind, "data": _data(f"{query.key}: {name}", kind, "\n".join(data))}
+    return {"exists": True, "keys": {key: found for key, found in keys.items() if query.recurse or not key}}
 
 
 def _without_trailer(lines: list[str]) -> list[str]:
@@ -118,11 +118,6 @@ def _relative(query: RegistryQuery, root: str, line: str) -> str:
 def _value_name(text: str, *, first: bool) -> str:
     # The default value is listed first, under a translated name in parentheses.
     return "" if first and text.startswith("(") and text.endswith(")") else text
-
-
-def _kept(query: RegistryQuery, values: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
-    wanted = {name.casefold() for name in query.values}
-    return {name: entry for name, entry in values.items() if not wanted or name.casefold() in wanted}
 
 
 def _data(where: str, kind: str, text: str) -> Value:

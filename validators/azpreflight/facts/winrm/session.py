@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from xml.etree import ElementTree as ET
 
 from azpreflight.credentials import Credential
@@ -12,6 +13,7 @@ from azpreflight.facts.winrm.channel import Channel, Endpoint
 from azpreflight.facts.winrm.errors import Rejected, WireError
 from azpreflight.facts.winrm.faults import fault_of
 from azpreflight.facts.winrm.soap import body_of, envelope, parse
+from azpreflight.facts.winrm.wire import Wire
 
 GRACE_SECONDS = 5.0
 """How much longer to listen than the node was told it may take, so that its own timeout fault arrives."""
@@ -27,14 +29,20 @@ class Session:
         broken: why nothing more can be asked; None while it can.
     """
 
-    def __init__(self, endpoint: Endpoint, credential: Credential, operation_seconds: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credential: Credential,
+        operation_seconds: float,
+        new_channel: Callable[[], Wire] | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.username = credential.username
         self.accepted = False
         self.broken: WireError | None = None
         self._operation_seconds = operation_seconds
         self._replaced = False
-        self._new_channel: Callable[[], Channel] = lambda: Channel(endpoint, credential)
+        self._new_channel = new_channel or partial(Channel, endpoint, credential)
         self._channel = self._new_channel()
 
     def __enter__(self) -> Session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from azpreflight.credentials import Credential
 from azpreflight.facts.collection import Collection, Keep, unobserved
@@ -12,6 +13,7 @@ from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.channel import Endpoint
 from azpreflight.facts.winrm.conversation import SOURCE, Conversation
 from azpreflight.facts.winrm.session import Session
+from azpreflight.facts.winrm.wire import Wire
 from azpreflight.site.model import Node
 
 QUERY_SECONDS = 60.0
@@ -27,6 +29,7 @@ class WinrmSource:
         query_seconds: how long one request may take.
         try_all: whether nodes are still tried after one has rejected the credential. A domain account locks after few
             failures, wherever they happen.
+        channel_of: what carries requests to a node; None for a connection of its own.
     """
 
     def __init__(
@@ -36,7 +39,9 @@ class WinrmSource:
         *,
         query_seconds: float = QUERY_SECONDS,
         try_all: bool = False,
+        channel_of: Callable[[Node, Endpoint], Wire] | None = None,
     ) -> None:
+        self._channel_of = channel_of
         self._credential = credential
         self._endpoint_of = endpoint_of
         self._query_seconds = query_seconds
@@ -54,9 +59,10 @@ class WinrmSource:
                 keep(observation)
             return
         endpoint = self._endpoint_of(node)
+        new_channel = partial(self._channel_of, node, endpoint) if self._channel_of is not None else None
 
         def new_session() -> Session:
-            return Session(endpoint, self._credential, self._query_seconds)
+            return Session(endpoint, self._credential, self._query_seconds, new_channel)
 
         if Conversation(node, collection, deadline, new_session, keep).run() is not None:
             with self._lock:
