@@ -8,26 +8,32 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import resource
 import sys
 from dataclasses import dataclass
+from unittest import mock
+
+from benchmarks.facts import Facts, encoded, scripts, text_of, thirty_facts
 
 import servers.winrm.server
-from benchmarks.facts import Facts, encoded, scripts, text_of, thirty_facts
-from servers.winrm import Misbehaviour, Scenario, WinRMServer, load_scenario
-from servers.winrm.programs import Interpreter, Process
-
 from azpreflight import Credential
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.winrm.channel import Endpoint
 from azpreflight.facts.winrm.source import WinrmSource
+from servers.winrm import Misbehaviour, Scenario, WinRMServer, load_scenario
+from servers.winrm.programs import Interpreter, Process
 
 USER = "azl-ops"
 PASSWORD = "Correct-Horse-9-Battery"  # noqa: S105 - of an account that exists in this process alone
 
 LATENCY = 0.02
+"""Seconds before each answer."""
 POWERSHELL_START = 0.3
+"""Seconds that the start of powershell.exe is taken to last."""
 CIM_QUERY = 0.03
+"""Seconds that a CIM query, or a Get of the configuration, is taken to last."""
 PROGRAM_START = 0.03
+"""Seconds that the start of each other program is taken to last."""
 
 _SWITCH = "22222222-0000-4000-8000-00000000000A"
 _HYPER_V = {
@@ -53,7 +59,9 @@ _HYPER_V = {
         {"InstanceID": f"Microsoft:{name}", "IsolationMode": 0, "DefaultIsolationId": 0} for name in ("mgmt", "storage")
     ],
 }
-_MINIMUM = {r"HKLM\SOFTWARE\Policies\Microsoft\Cryptography\Configuration\SSL\00010002": {}}
+_MINIMUM: dict[str, dict[str, list[str]]] = {
+    r"HKLM\SOFTWARE\Policies\Microsoft\Cryptography\Configuration\SSL\00010002": {}
+}
 
 
 @dataclass(frozen=True)
@@ -73,25 +81,33 @@ def scenario() -> Scenario:
     )
 
 
-def latencies(*, starts: bool) -> list[Misbehaviour]:
-    """20 ms for each request; with `starts` also what Windows needs to start a program and to answer a query."""
-    found = [Misbehaviour("latency", seconds=LATENCY)]
+def latencies(divisor: float, *, starts: bool = False, programs: bool = False) -> list[Misbehaviour]:
+    """How long each request waits for its answer.
+
+    Args:
+        divisor: makes everything shorter.
+        starts: adds what a node needs to start powershell.exe, and to answer a CIM query.
+        programs: adds what it needs to start other programs.
+    """
+    found = [Misbehaviour("latency", seconds=LATENCY / divisor)]
     if starts:
         found += [
-            Misbehaviour("latency", operation="Command", pattern="^powershell", seconds=POWERSHELL_START),
-            Misbehaviour("latency", operation="Enumerate", seconds=CIM_QUERY),
-            Misbehaviour("latency", operation="Get", seconds=CIM_QUERY),
+            Misbehaviour("latency", operation="Command", pattern="^powershell", seconds=POWERSHELL_START / divisor),
+            Misbehaviour("latency", operation="Enumerate", seconds=CIM_QUERY / divisor),
+            Misbehaviour("latency", operation="Get", seconds=CIM_QUERY / divisor),
         ]
-        # One for the first program of a line, one for the second, ...
+    if programs:
+        # The first fits lines with one program or more, the second those with two or more, ...: all that fit add up.
+        patterns = [rf"(?:System32.\w+\.exe.*?){{{number}}}" for number in range(1, 16)]
         found += [
-            Misbehaviour("latency", operation="Command", pattern=rf"(?:\.exe.*?){{{number}}}", seconds=PROGRAM_START)
-            for number in range(1, 12)
+            Misbehaviour("latency", operation="Command", pattern=pattern, seconds=PROGRAM_START / divisor)
+            for pattern in patterns
         ]
     return found
 
 
 def canned() -> tuple[dict[str, str], list[Asked]]:
-    """What the scripts print, by encoded script: what azpreflight reads; and the requests that it took."""
+    """What the scripts print, by encoded script: just what azpreflight reads; and the requests that that took."""
     collection = thirty_facts(1)
     facts = Facts()
     with WinRMServer(scenario(), {USER: PASSWORD}) as server:
@@ -116,22 +132,40 @@ class PowerShell(Interpreter):
         return 0
 
 
-def serve() -> None:
-    """Run until standard input ends."""
+def serve(divisor: float) -> None:
+    """Run until standard input ends.
+
+    Args:
+        divisor: makes every latency shorter, for a look at whether all of it runs.
+    """
     outputs, asked = canned()
     PowerShell.outputs = outputs
-    # The endpoint of the tests refuses PowerShell, which azpreflight never runs; the others run nothing else.
-    servers.winrm.server.Interpreter = PowerShell  # type: ignore[misc]
-    kinds = {"plain": latencies(starts=False), "starts": latencies(starts=True), "fast": []}
+    kinds = {
+        "plain": latencies(divisor),
+        "starts": latencies(divisor, starts=True),
+        "programs": latencies(divisor, starts=True, programs=True),
+        "fast": [],
+    }
     with contextlib.ExitStack() as stack:
+        # The endpoint of the tests refuses PowerShell, which azpreflight never runs; the others run nothing else.
+        stack.enter_context(mock.patch.object(servers.winrm.server, "Interpreter", PowerShell))
         running = {
             kind: stack.enter_context(WinRMServer(scenario(), {USER: PASSWORD}, misbehaviours=found))
             for kind, found in kinds.items()
         }
-        ports = {kind: server.http_port for kind, server in running.items()}
-        _say({"ports": ports, "asked": [vars(request) for request in asked]})
+        _say(
+            {
+                "ports": {kind: server.http_port for kind, server in running.items()},
+                "user": USER,
+                "password": PASSWORD,
+                "asked": [vars(request) for request in asked],
+                "scripts": {name: encoded(script) for name, script in scripts().items()},
+            }
+        )
         for _ in sys.stdin:
-            _say({kind: server.log.requests for kind, server in running.items()})
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            counts = {kind: server.log.requests for kind, server in running.items()}
+            _say({"requests": counts, "cpu": used.ru_utime + used.ru_stime})
 
 
 def _say(answer: object) -> None:
@@ -140,4 +174,4 @@ def _say(answer: object) -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(float(sys.argv[1]))

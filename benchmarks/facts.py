@@ -1,8 +1,9 @@
-"""The 30 facts that every way of reading brings, and the site whose nodes are asked for them."""
+"""The 30 facts that every way of reading brings, the site whose nodes are asked, and the scripts for the same."""
 
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from azpreflight.facts.collection import Collection
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import CimQuery, ProgramQuery, Query, RegistryQuery
 from azpreflight.model import Phase, Sureness, Value
-from azpreflight.packs.load import load_packs
+from azpreflight.packs.load import PackSet, load_packs
 
 OF_PACKS = (
     "accounts.administrators",
@@ -56,17 +57,19 @@ BIOS = Query(
 )
 """The thirtieth."""
 
+ONE_ROW_QUERY = CimQuery(
+    namespace="root/cimv2",
+    class_="Win32_ComputerSystem",
+    properties=("Name", "DNSHostName", "Domain", "Workgroup", "PartOfDomain", "DomainRole"),
+)
+"""A query of one request: Windows answers a single row at once."""
+
 ONE_ROW = Query(
-    read=CimQuery(
-        namespace="root/cimv2",
-        class_="Win32_ComputerSystem",
-        properties=("Name", "DNSHostName", "Domain", "Workgroup", "PartOfDomain", "DomainRole"),
-    ),
+    read=ONE_ROW_QUERY,
     title="Computer name and membership",
     sureness=Sureness.DOCUMENTED,
     basis="Win32_ComputerSystem in the CIMWin32 documentation",
 )
-"""A query of one request: Windows answers a single row at once."""
 
 _SITE = """\
 name: benchmark
@@ -88,13 +91,19 @@ administrator: {name: azl-ops}
 """
 
 
+@functools.cache
+def _packs() -> PackSet:
+    return load_packs(())
+
+
+@functools.cache
 def thirty_facts(nodes: int) -> Collection:
     """A collection of the 30 facts, of a site with that many nodes."""
-    packs = load_packs(())
-    queries = {name: packs.queries[name] for name in OF_PACKS}
+    queries = {name: _packs().queries[name] for name in OF_PACKS}
     return _collection(nodes, {**queries, "system.firmware": BIOS})
 
 
+@functools.cache
 def one_row_facts(count: int) -> Collection:
     """A collection of `count` facts that cost one request each, of a site with one node."""
     return _collection(1, {f"system.computer{number}": ONE_ROW for number in range(count)})
@@ -106,7 +115,7 @@ def _collection(nodes: int, queries: Mapping[str, Query]) -> Collection:
         path = Path(folder) / "site.yaml"
         path.write_text(_SITE % {"nodes": "\n".join(lines)})
         site = load_site(path).site
-    return Collection(site=site, phase=Phase.PRE_DEPLOY, queries=queries, tables={}, classes=load_packs(()).classes)
+    return Collection(site=site, phase=Phase.PRE_DEPLOY, queries=queries, tables={}, classes=_packs().classes)
 
 
 def scripts() -> dict[str, str]:

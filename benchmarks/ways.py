@@ -4,44 +4,73 @@ from __future__ import annotations
 
 import base64
 import http.client
-import json
 import re
 import struct
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 from xml.sax.saxutils import escape
 
-from benchmarks.facts import Facts, encoded, one_row_facts, scripts, text_of, thirty_facts
+if TYPE_CHECKING:
+    from azpreflight.facts.collection import Collection
+    from azpreflight.site.model import Node
 
-from azpreflight.site.model import Node
+
+@dataclass(frozen=True)
+class Setup:
+    """What a way is told.
+
+    Attributes:
+        port: of the endpoint, on loopback.
+        user, password: of an account there.
+        scripts: for each fact, the PowerShell that prints it as JSON, encoded.
+        asked: the requests that azpreflight sends for the same facts.
+        nodes: of the site.
+    """
+
+    port: int
+    user: str
+    password: str
+    scripts: Mapping[str, str]
+    asked: Sequence[Mapping[str, str]]
+    nodes: int
+
+    @property
+    def url(self) -> str:
+        """Of the WinRM service."""
+        return f"http://127.0.0.1:{self.port}/wsman"
 
 
 class Way(Protocol):
     """One way of reading nodes."""
 
-    def node(self, number: int) -> dict[str, str]:
-        """The facts of one node as JSON, by fact. `number` is the node's place in the site, from 0."""
+    def node(self, number: int) -> Mapping[str, Any]:
+        """The facts of one node, by name: values, or JSON text. `number` is the node's place in the site, from 0."""
         ...
 
+
+class Requests(Protocol):
+    """A way whose requests can be counted one by one."""
+
     def requests(self, count: int) -> None:
-        """Send so many like requests over one authenticated connection."""
+        """Send so many like requests over authenticated connections."""
         ...
 
 
 class Pywinrm:
-    """pywinrm: a script for each fact."""
+    """pywinrm: `Session.run_ps` for each fact."""
 
-    def __init__(self, port: int, user: str, password: str) -> None:
-        self._url = f"http://127.0.0.1:{port}/wsman"
-        self._user, self._password = user, password
-        self._scripts = scripts()
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._scripts = {name: base64.b64decode(encoded).decode("utf-16-le") for name, encoded in setup.scripts.items()}
 
     def node(self, number: int) -> dict[str, str]:
-        """One `Session.run_ps` for each fact."""
+        """Eight requests on a new connection for each fact."""
         import winrm
 
-        session = winrm.Session(self._url, auth=(self._user, self._password), transport="ntlm")
+        auth = (self._setup.user, self._setup.password)
+        session = winrm.Session(self._setup.url, auth=auth, transport="ntlm")
         found = {}
         for name, script in self._scripts.items():
             answer = session.run_ps(script)
@@ -51,108 +80,121 @@ class Pywinrm:
         return found
 
     def requests(self, count: int) -> None:
-        """The envelope that the floor sends, through pywinrm's transport; the answer is not looked at."""
+        """The envelope of the floor through `Transport.send_message`; the answer is not looked at."""
         from winrm.transport import Transport
 
         transport = Transport(
-            endpoint=self._url, username=self._user, password=self._password, auth_method="ntlm", proxy=None
+            endpoint=self._setup.url,
+            username=self._setup.user,
+            password=self._setup.password,
+            auth_method="ntlm",
+            proxy=None,
         )
         for _ in range(count):
-            transport.send_message(enumeration(self._url, *ONE_ROW))
+            transport.send_message(enumeration(self._setup.url, *ONE_ROW))
         transport.close_session()
 
 
 class Testinfra:
-    """pytest-testinfra: a command for each fact."""
+    """pytest-testinfra: `host.run` for each fact."""
 
-    def __init__(self, port: int, user: str, password: str) -> None:
-        self._host = f"winrm://{user}:{password}@127.0.0.1:{port}?no_ssl=true"
-        self._scripts = scripts()
+    def __init__(self, setup: Setup) -> None:
+        self._host = f"winrm://{setup.user}:{setup.password}@127.0.0.1:{setup.port}?no_ssl=true"
+        self._scripts = setup.scripts
 
     def node(self, number: int) -> dict[str, str]:
-        """One `host.run` for each fact."""
+        """Eight requests on a new connection for each fact."""
         import testinfra
 
         host = testinfra.get_host(self._host)
         found = {}
         for name, script in self._scripts.items():
-            answer = host.run(f"powershell -EncodedCommand {encoded(script)}")
+            answer = host.run(f"powershell -EncodedCommand {script}")
             if answer.rc != 0:
                 raise ValueError(f"{name}: {answer.stderr!r}")
             found[name] = answer.stdout
         return found
 
-    def requests(self, count: int) -> None:
-        """Not measured: it is pywinrm underneath."""
-        raise NotImplementedError
-
 
 class Pypsrp:
-    """pypsrp: one shell, a process for each fact."""
+    """pypsrp: one WinRS shell, a process for each fact."""
 
-    def __init__(self, port: int, user: str, password: str) -> None:
-        self._port, self._user, self._password = port, user, password
-        self._scripts = scripts()
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
 
     def node(self, number: int) -> dict[str, str]:
-        """One WinRS shell; create, receive and signal for each fact."""
-        from pypsrp.shell import Process, SignalCode, WinRS
+        """Three requests for each fact, on one connection."""
+        from pypsrp.shell import Process, WinRS
         from pypsrp.wsman import WSMan
 
+        setup = self._setup
         wsman = WSMan(
-            "127.0.0.1", port=self._port, username=self._user, password=self._password, ssl=False, auth="ntlm"
+            "127.0.0.1", port=setup.port, username=setup.user, password=setup.password, ssl=False, auth="ntlm"
         )
         found = {}
         with wsman, WinRS(wsman) as shell:
-            for name, script in self._scripts.items():
-                process = Process(shell, "powershell", ["-EncodedCommand", encoded(script)])
+            for name, script in setup.scripts.items():
+                process = Process(shell, "powershell", ["-EncodedCommand", script])
                 process.invoke()
-                process.signal(SignalCode.TERMINATE)
+                # As pywinrm writes it; pypsrp's own constant differs in case, which the endpoint does not know.
+                process.signal(f"{_SHELL}/signal/terminate")
                 if process.rc != 0:
                     raise ValueError(f"{name}: {process.stderr!r}")
                 found[name] = process.stdout.decode()
         return found
 
-    def requests(self, count: int) -> None:
-        """Not measured."""
-        raise NotImplementedError
-
 
 class Azpreflight:
     """azpreflight: the source `winrm` as a run uses it."""
 
-    def __init__(self, port: int, user: str, password: str, nodes: int) -> None:
+    def __init__(self, setup: Setup) -> None:
+        # Here and not above: what azpreflight needs in memory is no part of the others.
+        from benchmarks.facts import thirty_facts
+
         from azpreflight import Credential
         from azpreflight.facts.winrm.channel import Endpoint
         from azpreflight.facts.winrm.source import WinrmSource
 
-        self.here = Endpoint(host="127.0.0.1", port=port, https=False, certificate_name="127.0.0.1")
+        self._here = Endpoint(host="127.0.0.1", port=setup.port, https=False, certificate_name="127.0.0.1")
 
         def endpoint_of(node: Node) -> Endpoint:
-            return self.here
+            return self._here
 
-        self.collection = thirty_facts(nodes)
-        self.source = WinrmSource(Credential(user, password), endpoint_of)
+        self.collection = thirty_facts(setup.nodes)
+        self._credential = Credential(setup.user, setup.password)
+        self.source = WinrmSource(self._credential, endpoint_of)
 
-    def node(self, number: int) -> dict[str, str]:
+    def node(self, number: int) -> Mapping[str, Any]:
         """All queries of the collection."""
-        return {name: text_of(value) for name, value in self._values(number).items()}
-
-    def _values(self, number: int) -> Mapping[str, object]:
-        from azpreflight.facts.deadline import Deadline
-
-        facts = Facts()
-        node = self.collection.site.nodes[number]
-        self.source.collect_node(node, self.collection, Deadline(180), facts.keep)
-        return facts.values
+        return self._collect(self.collection, number, seconds=180)
 
     def requests(self, count: int) -> None:
-        """So many facts of one row, decoded and kept as in every run."""
+        """So many facts of one row, over several connections, decoded and kept as in every run."""
+        from benchmarks.facts import one_row_facts
+
+        self._collect(one_row_facts(count), 0, seconds=600)
+
+    def rows(self, count: int) -> None:
+        """The same requests one after the other over a single connection, decoded."""
+        from benchmarks.facts import ONE_ROW_QUERY
+
+        from azpreflight.facts.deadline import Deadline
+        from azpreflight.facts.winrm import cim
+        from azpreflight.facts.winrm.session import Session
+
+        deadline = Deadline(600)
+        with Session(self._here, self._credential, 60) as session:
+            for _ in range(count):
+                cim.rows(session, self.collection.classes, ONE_ROW_QUERY, None, deadline)
+
+    def _collect(self, collection: Collection, number: int, *, seconds: float) -> Mapping[str, Any]:
+        from benchmarks.facts import Facts
+
         from azpreflight.facts.deadline import Deadline
 
-        collection = one_row_facts(count)
         facts = Facts()
-        self.source.collect_node(collection.site.nodes[0], collection, Deadline(600), facts.keep)
+        self.source.collect_node(collection.site.nodes[number], collection, Deadline(seconds), facts.keep)
+        return facts.values
 
 
 _ENVELOPE = (
@@ -193,9 +235,7 @@ def _envelope(url: str, uri: str, action: str, body: str, more: str = "") -> str
 def enumeration(url: str, uri: str, wql: str) -> str:
     """An Enumerate, of a filter or (`wql` is empty) of everything."""
     condition = f'<w:Filter Dialect="{_DIALECT}">{escape(wql)}</w:Filter>' if wql else ""
-    body = (
-        f"<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>32000</w:MaxElements>{condition}</n:Enumerate>"
-    )
+    body = f"<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>32000</w:MaxElements>{condition}</n:Enumerate>"
     return _envelope(url, uri, f"{_ENUMERATION}/Enumerate", body)
 
 
@@ -205,10 +245,10 @@ class Floor:
     Answers are decrypted and searched for what the next request needs; they are not parsed, and no error is understood.
     """
 
-    def __init__(self, port: int, user: str, password: str, asked: Iterable[Mapping[str, str]]) -> None:
-        self._port, self._user, self._password = port, user, password
-        self._url = f"http://127.0.0.1:{port}/wsman"
-        self._asked = list(asked)
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._url = setup.url
+        self._asked = setup.asked
         unknown = {a["operation"] for a in self._asked} - {
             *("Enumerate", "Pull", "Get", "Create", "Command", "Receive", "Delete")
         }
@@ -217,7 +257,7 @@ class Floor:
 
     def node(self, number: int) -> dict[str, str]:
         """The requests that azpreflight sent, one after the other; no facts."""
-        connection = _Encrypted(self._port, self._user, self._password)
+        connection = _Encrypted(self._setup)
         shell = command = ""
         for asked in self._asked:
             uri = asked["resource"]
@@ -255,7 +295,7 @@ class Floor:
 
     def requests(self, count: int) -> None:
         """One envelope again and again; the answer is decrypted."""
-        connection = _Encrypted(self._port, self._user, self._password)
+        connection = _Encrypted(self._setup)
         for _ in range(count):
             connection.post(enumeration(self._url, *ONE_ROW))
         connection.close()
@@ -285,11 +325,12 @@ class _Encrypted:
     )
     _END = b"--Encrypted Boundary--\r\n"
 
-    def __init__(self, port: int, user: str, password: str) -> None:
+    def __init__(self, setup: Setup) -> None:
         import spnego
 
-        self._http = http.client.HTTPConnection("127.0.0.1", port)
-        self._security: Any = spnego.client(user, password, protocol="ntlm", options=spnego.NegotiateOptions.use_ntlm)
+        self._http = http.client.HTTPConnection("127.0.0.1", setup.port)
+        use_ntlm = spnego.NegotiateOptions.use_ntlm
+        self._security: Any = spnego.client(setup.user, setup.password, protocol="ntlm", options=use_ntlm)
         # The same three requests as everybody's: bare, then the two of the handshake.
         self._exchange(b"", {})
         token: bytes | None = None
@@ -328,8 +369,11 @@ class _Encrypted:
         self._http.close()
 
 
-def same(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
-    """Whether two ways brought the same facts."""
-    return {name: json.loads(text) for name, text in first.items()} == {
-        name: json.loads(text) for name, text in second.items()
-    }
+WAYS: Mapping[str, Callable[[Setup], Way]] = {
+    "pywinrm": Pywinrm,
+    "testinfra": Testinfra,
+    "pypsrp": Pypsrp,
+    "floor": Floor,
+    "azpreflight": Azpreflight,
+}
+"""By the name in the tables."""
