@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -54,8 +54,9 @@ def free_port(hosts: Iterable[str] = ("127.0.0.1",)) -> int:
 class Daemon:
     """A program that runs in the foreground until it is stopped, its output in `log` in its folder."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self._command = command
+        self._environment = environment or {}
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -78,6 +79,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env={**os.environ, **self._environment},
                 start_new_session=True,
             )
         try:

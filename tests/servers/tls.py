@@ -56,19 +56,22 @@ class Authority:
         """What a client has to trust."""
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, *names: str, expired: bool = False, not_yet_valid: bool = False) -> Certificate:
-        """A server certificate for DNS names and IP addresses, the first of which is its subject."""
+    def issue(
+        self, *names: str, expired: bool = False, not_yet_valid: bool = False, for_client: bool = False
+    ) -> Certificate:
+        """A server's or client's certificate for DNS names and IP addresses, the first of which is its subject."""
         now = datetime.datetime.now(datetime.UTC)
         start = now + 10 * DAY if not_yet_valid else now - 20 * DAY
         end = now - 10 * DAY if expired else now + 20 * DAY
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        purpose = ExtendedKeyUsageOID.CLIENT_AUTH if for_client else ExtendedKeyUsageOID.SERVER_AUTH
         certificate = (
             _builder(subject, self._name, key, start, end)
             .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(self._identifier, critical=False)
             .sign(self._key, hashes.SHA256())
         )

@@ -211,6 +211,7 @@ class RunInfo(Frozen):
     """When and how a run was made. Times are UTC; `now` is the moment that checks judge by.
 
     rules, skip: the selectors that were given; without any, all rules of the phase were judged.
+    transport: how nodes were authenticated to, in a live run, and why where it was chosen.
     """
 
     id: str
@@ -225,6 +226,7 @@ class RunInfo(Frozen):
     tls_unverified: bool = False
     rules: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    transport: str | None = None
 
 
 class SiteInfo(Frozen):

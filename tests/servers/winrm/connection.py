@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from . import names
 from .auth import (
-    ENCRYPTED_PROTOCOL,
+    LARGEST_PART,
+    MUTUAL,
     Accounts,
     RefusedError,
     SecurityContext,
     UndecryptableError,
     basic_credentials,
     is_final_token,
+    is_kerberos,
+    thumbprint,
 )
 from .enumeration import filter_of
 from .faults import Fault
@@ -27,7 +30,6 @@ from .shell import OutputCutError, ShellHost, command_line
 from .soap import Request, fault_envelope, parse_request
 
 _SOAP_TYPE = "application/soap+xml;charset=UTF-8"
-_ENCRYPTED_TYPE = f'multipart/encrypted;protocol="{ENCRYPTED_PROTOCOL.decode()}";boundary="Encrypted Boundary"'
 
 
 @dataclass
@@ -59,19 +61,24 @@ class _Seen:
 class Connection:
     """The state of one connection."""
 
-    def __init__(self, node: Node, client: str, secure: bool) -> None:
+    def __init__(self, node: Node, client: str, secure: bool, certificate: bytes | None = None) -> None:
+        """`certificate`: of the client, in DER."""
         self._node = node
         self._client = client
         self._secure = secure
+        self._certificate = certificate
         self._number = node.log.connection()
         self._context: SecurityContext | None = None
         self._user = ""
+        self._proof: list[tuple[str, str]] = []
         self._used = time.monotonic()
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request and record it."""
         seen = _Seen("Rejected")
         response = self._checked(request, seen)
+        response.headers += self._proof
+        self._proof = []
         self._used = time.monotonic()
         # Recorded before it is sent: who has the answer finds the record.
         self._node.log.request(
@@ -130,8 +137,12 @@ class Connection:
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic" and self._allows_basic():
             return self._basic(value.strip(), seen)
-        if scheme.lower() in {"negotiate", "ntlm"} and self._node.scenario.config.flag("Service", "Auth", "Negotiate"):
+        if scheme.lower() in {"negotiate", "ntlm"} and self._allows("Negotiate"):
             return self._negotiate(scheme, value.strip(), seen)
+        if scheme.lower() == "credssp" and self._allows("CredSSP"):
+            return self._negotiate(scheme, value.strip(), seen)
+        if scheme.lower() == MUTUAL and self._allows("Certificate"):
+            return self._mapped(seen)
         if self._context is not None and self._context.complete:
             return None
         if _is_encrypted(request):
@@ -140,10 +151,25 @@ class Connection:
         seen.operation = "Anonymous" if not scheme else "Rejected"
         return self._challenge()
 
+    def _allows(self, setting: str) -> bool:
+        return self._node.scenario.config.flag("Service", "Auth", setting)
+
     def _allows_basic(self) -> bool:
-        config = self._node.scenario.config
-        allowed = self._secure or config.flag("Service", "AllowUnencrypted")
-        return allowed and config.flag("Service", "Auth", "Basic")
+        return (self._secure or self._node.scenario.config.flag("Service", "AllowUnencrypted")) and self._allows(
+            "Basic"
+        )
+
+    def _mapped(self, seen: _Seen) -> HttpResponse | None:
+        """The user whom the client's certificate is mapped to."""
+        name = thumbprint(self._certificate) if self._certificate is not None else ""
+        user = self._node.accounts.certificates.get(name)
+        accepted = user is not None and not self._refuses_everybody()
+        self._node.log.authentication(user or name, accepted)
+        if not accepted:
+            seen.operation = "Rejected"
+            return self._challenge()
+        self._user = user or ""
+        return None
 
     def _basic(self, value: str, seen: _Seen) -> HttpResponse | None:
         try:
@@ -162,13 +188,14 @@ class Connection:
         except binascii.Error:
             return self._challenge()
         if self._context is None or self._context.complete:
-            self._context, self._user = SecurityContext(self._node.accounts), ""
+            kind = "credssp" if scheme.lower() == "credssp" else "negotiate"
+            self._context, self._user = SecurityContext(self._node.accounts, kind), ""
         context = self._context
         try:
             answer = context.step(token)
         except RefusedError as refused:
             self._context = None
-            if refused.user or is_final_token(token):
+            if refused.user or is_final_token(token) or is_kerberos(token):
                 self._node.log.authentication(refused.user, False)
             return self._challenge()
         if context.complete:
@@ -178,21 +205,24 @@ class Connection:
                 self._context = None
                 return self._challenge()
             self._user = context.user
+            # The last token proves the node to the client; it comes with the answer to what is asked.
+            self._proof = _authenticate_header(scheme, answer) if answer else []
             return None
         seen.operation = "Negotiate"
-        encoded = base64.b64encode(answer or b"").decode()
-        return HttpResponse(401, headers=[("WWW-Authenticate", f"{scheme} {encoded}")])
+        return HttpResponse(401, headers=_authenticate_header(scheme, answer))
 
     def _refuses_everybody(self) -> bool:
         return self._node.misbehaviours.permanent("unauthorized") is not None
 
     def _challenge(self) -> HttpResponse:
-        headers = []
-        if self._node.scenario.config.flag("Service", "Auth", "Negotiate"):
-            headers.append(("WWW-Authenticate", "Negotiate"))
+        schemes = ["Negotiate"] if self._allows("Negotiate") else []
+        if self._node.accounts.keytab is not None and self._allows("Kerberos"):
+            schemes.append("Kerberos")
+        if self._allows("CredSSP"):
+            schemes.append("CredSSP")
         if self._allows_basic():
-            headers.append(("WWW-Authenticate", 'Basic realm="WSMAN"'))
-        return HttpResponse(401, headers=headers)
+            schemes.append('Basic realm="WSMAN"')
+        return HttpResponse(401, headers=[("WWW-Authenticate", scheme) for scheme in schemes])
 
     # What does it say?
 
@@ -277,13 +307,19 @@ class Connection:
         content_type = _SOAP_TYPE
         if seen.encrypted:
             assert self._context is not None, "an encrypted request has a context"
-            data, content_type = self._context.encrypt(data), _ENCRYPTED_TYPE
+            data, content_type = self._context.encrypt(data), self._encrypted_type(len(data))
         response = HttpResponse(status, data, content_type)
         if "close_mid_body" in actions:
             response.delivery = "half"
         if "drip" in actions:
             response.delivery, response.drip_seconds = "drip", actions["drip"].seconds
         return response
+
+    def _encrypted_type(self, size: int) -> str:
+        assert self._context is not None, "an encrypted answer has a context"
+        several = self._context.scheme == "credssp" and size > LARGEST_PART
+        kind = "x-multi-encrypted" if several else "encrypted"
+        return f'multipart/{kind};protocol="{self._context.protocol}";boundary="Encrypted Boundary"'
 
     def _disturbed(self, seen: _Seen, response: HttpResponse) -> HttpResponse:
         """Misbehaviour on requests that carry no operation."""
@@ -297,4 +333,9 @@ class Connection:
 
 
 def _is_encrypted(request: HttpRequest) -> bool:
-    return request.headers.get("content-type", "").lower().startswith("multipart/encrypted")
+    kind = request.headers.get("content-type", "").lower()
+    return kind.startswith(("multipart/encrypted", "multipart/x-multi-encrypted"))
+
+
+def _authenticate_header(scheme: str, token: bytes | None) -> list[tuple[str, str]]:
+    return [("WWW-Authenticate", f"{scheme} {base64.b64encode(token or b'').decode()}")]

@@ -5,11 +5,13 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import BinaryIO, Literal, Protocol
+from io import BufferedReader
+from typing import Literal, Protocol
 
 _LONGEST_LINE = 65536
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -51,18 +53,26 @@ class Listener:
 
     def __init__(
         self,
-        handler: Callable[[str, bool], Handler],
+        handler: Callable[[str, bool, bytes | None], Handler],
         stopping: threading.Event,
         context: ssl.SSLContext | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock_ahead: float = 0.0,
     ) -> None:
-        """`handler` makes the handler of a connection from the client's address and whether TLS is on."""
+        """`handler` makes the handler of a connection: from the client's address, whether TLS is on, its certificate.
+
+        `clock_ahead`: seconds by which the Date of answers is ahead of this machine's clock.
+        """
         self._handler = handler
         self._stopping = stopping
         self._context = context
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._clock_ahead = clock_ahead
+        self._socket = socket.create_server((host, port), backlog=64)
         self.port: int = self._socket.getsockname()[1]
         self._acceptor = threading.Thread(target=self._accept, name=f"winrm-{self.port}", daemon=True)
 
@@ -108,9 +118,13 @@ class Listener:
                 with self._lock:
                     self._connections.discard(connection)
                     self._connections.add(stream)
-            self._converse(stream, self._handler(client, self._context is not None))
-        except (OSError, ssl.SSLError, _BadRequestError):
-            pass  # The client went away, or talked nonsense: the connection ends.
+            certificate = stream.getpeercert(binary_form=True) if isinstance(stream, ssl.SSLSocket) else None
+            self._converse(stream, self._handler(client, self._context is not None, certificate))
+        except _BadRequestError:
+            with contextlib.suppress(OSError):
+                stream.sendall(self._head(_BAD_REQUEST) + _BAD_REQUEST.body)
+        except OSError:
+            pass  # The client went away, or failed the TLS handshake: the connection ends.
         finally:
             stream.close()
             with self._lock:
@@ -137,7 +151,7 @@ class Listener:
         if response.delivery == "nothing":
             self._stopping.wait()
             return False
-        head = _head(response)
+        head = self._head(response)
         if response.delivery == "half":
             stream.sendall(head + response.body[: len(response.body) // 2])
             return False
@@ -151,12 +165,34 @@ class Listener:
             stream.sendall(head + response.body)
         return not response.close
 
+    def _head(self, response: HttpResponse) -> bytes:
+        lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase if response.status != 401 else ''}"]
+        if response.content_type is not None:
+            lines.append(f"Content-Type: {response.content_type}")
+        lines.append("Server: Microsoft-HTTPAPI/2.0")
+        lines += [f"{name}: {value}" for name, value in response.headers]
+        lines.append(f"Date: {formatdate(time.time() + self._clock_ahead, usegmt=True)}")
+        if response.close:
+            lines.append("Connection: close")
+        lines.append(f"Content-Length: {len(response.body)}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
 
 class _BadRequestError(Exception):
     pass
 
 
-def _read_request(reader: BinaryIO) -> HttpRequest | None:
+_BAD_REQUEST = HttpResponse(
+    400, b"<html><body><h2>Bad Request - Invalid Verb</h2></body></html>", "text/html; charset=us-ascii", close=True
+)
+"""What Windows answers when it is not spoken to in HTTP, in TLS for example."""
+
+
+def _read_request(reader: BufferedReader) -> HttpRequest | None:
+    if not (first := reader.peek(1)):
+        return None
+    if not first[:1].isalpha():
+        raise _BadRequestError
     line = reader.readline(_LONGEST_LINE)
     if not line:
         return None
@@ -176,16 +212,3 @@ def _read_request(reader: BinaryIO) -> HttpRequest | None:
     if len(body) < int(length):
         return None
     return HttpRequest(parts[0], parts[1], headers, body)
-
-
-def _head(response: HttpResponse) -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase if response.status != 401 else ''}"]
-    if response.content_type is not None:
-        lines.append(f"Content-Type: {response.content_type}")
-    lines.append("Server: Microsoft-HTTPAPI/2.0")
-    lines += [f"{name}: {value}" for name, value in response.headers]
-    lines.append(f"Date: {formatdate(usegmt=True)}")
-    if response.close:
-        lines.append("Connection: close")
-    lines.append(f"Content-Length: {len(response.body)}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

@@ -3,6 +3,7 @@
 import ssl
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,12 +29,23 @@ class WinRMServer:
         *,
         http: bool = True,
         certificate: tuple[Path | str, Path | str] | None = None,
+        client_authority: Path | None = None,
+        client_certificates: Mapping[str, str] | None = None,
+        keytab: Path | None = None,
+        host: str = "127.0.0.1",
+        ports: tuple[int, int] = (0, 0),
+        clock_ahead: float = 0.0,
         misbehaviours: Sequence[Misbehaviour] = (),
         curl_arguments: Sequence[str] = (),
         chunk_bytes: int = 4096,
         receive_bytes: int | None = None,
     ) -> None:
         """`certificate`: PEM files of certificate and key; with them the server listens for HTTPS too.
+
+        `client_authority`: PEM file of who signs certificates of clients; with it HTTPS asks for one.
+        `client_certificates`: users by the thumbprint of the certificate mapped to them. `keytab`: of the node in a
+        Kerberos realm. `ports`: of HTTP and HTTPS on `host`; 0 is a free one. `clock_ahead`: seconds by which the
+        node's clock is ahead of this machine's.
 
         `accounts`: user name, `DOMAIN\\name` for one of a domain, to password. `curl_arguments` stand for the
         network of the node in every curl that it runs. A command's output is cut into chunks of `chunk_bytes`;
@@ -62,22 +74,26 @@ class WinRMServer:
         )
         self._node = Node(
             scenario,
-            Accounts(scenario.node, dict(accounts)),
+            Accounts(scenario.node, dict(accounts), keytab, dict(client_certificates or {})),
             self.log,
             Service(scenario, self.log, interpreter, self._shells),
             self._shells,
             Misbehaviours(misbehaviours),
             self._stopping,
         )
-        self._http = Listener(self._connection, self._stopping) if http else None
+        listen = partial(Listener, self._connection, self._stopping, host=host, clock_ahead=clock_ahead)
+        self._http = listen(port=ports[0]) if http else None
         self._https: Listener | None = None
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
-            self._https = Listener(self._connection, self._stopping, context)
+            if client_authority is not None:
+                context.verify_mode = ssl.CERT_OPTIONAL
+                context.load_verify_locations(client_authority)
+            self._https = listen(context, port=ports[1])
 
-    def _connection(self, client: str, secure: bool) -> Connection:
-        return Connection(self._node, client, secure)
+    def _connection(self, client: str, secure: bool, certificate: bytes | None) -> Connection:
+        return Connection(self._node, client, secure, certificate)
 
     @property
     def http_port(self) -> int:

@@ -50,9 +50,12 @@ def _problems(report: Report, console: Console) -> None:
             console.print(Padding(Text(plain(problem.where), "dim", overflow="fold"), (0, 0, 0, 6)))
     if report.run.tls_unverified:
         console.print(Text("note  TLS certificates of the nodes were not verified (winrm.verify is false)", "magenta"))
+    chosen = "chosen" in (report.run.transport or "")
+    if chosen:
+        console.print(Text(plain(f"note  nodes were authenticated to with {report.run.transport}"), "magenta"))
     for redirection in report.run.redirections:
         console.print(Text(plain(f"note  {redirection.declared} was reached at {redirection.reached_at}"), "magenta"))
-    if report.problems or report.run.redirections or report.run.tls_unverified:
+    if report.problems or report.run.redirections or report.run.tls_unverified or chosen:
         console.print()
 
 

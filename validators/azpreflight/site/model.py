@@ -126,13 +126,14 @@ class WitnessKind(enum.StrEnum):
 
 
 class Transport(enum.StrEnum):
-    """How the operator's machine proves who it is to WinRM. AUTO lets the client choose."""
+    """How the operator's machine proves who it is to WinRM. AUTO: Kerberos or NTLM, chosen before anything is sent."""
 
     AUTO = "auto"
     NTLM = "ntlm"
     KERBEROS = "kerberos"
     CREDSSP = "credssp"
     BASIC = "basic"
+    CERTIFICATE = "certificate"
 
 
 class Node(Frozen):
@@ -326,13 +327,19 @@ class Directory(Frozen):
 
 
 class WinRM(Frozen):
-    """How azpreflight reaches the nodes. port: 5985, or 5986 with https, when None. verify: check the certificate."""
+    """How azpreflight reaches the nodes.
+
+    port: 5985, or 5986 with https, when None. verify: check the certificate. ca_file: the authorities to trust, PEM.
+    client_certificate, client_key: PEM files, for the transport `certificate`, which has https.
+    """
 
     transport: Transport = Transport.NTLM
     https: bool = False
     port: Port | None = None
     verify: bool = True
     ca_file: Text | None = None
+    client_certificate: Text | None = None
+    client_key: Text | None = None
 
 
 class Site(Frozen, kw_only=True):

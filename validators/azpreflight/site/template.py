@@ -110,11 +110,13 @@ FIELDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "directory.ou": ("the distinguished name of this cluster's own OU", '"OU=AZL-CL01,DC=corp,DC=example"'),
         "directory.deployment_user": ("the lifecycle manager's user, without the domain", "azl-lcm"),
         "winrm": ("how azpreflight reaches the nodes", ""),
-        "winrm.transport": ("auto, ntlm, kerberos, credssp or basic", "ntlm"),
+        "winrm.transport": ("auto, ntlm, kerberos, credssp, basic or certificate", "ntlm"),
         "winrm.https": ("true for HTTPS", "false"),
         "winrm.port": ("5985, or 5986 for HTTPS, unless said otherwise", "5985"),
         "winrm.verify": ("false accepts any certificate; the report shows it", "true"),
         "winrm.ca_file": ("the certificates that sign the nodes' own", "corp-root.pem"),
+        "winrm.client_certificate": ("for transport certificate, in PEM", "operator.pem"),
+        "winrm.client_key": ("its key, in PEM without a passphrase", "operator.key"),
     }
 )
 """Every field with what it is and an example, as YAML. The order of a written file is that of the model."""

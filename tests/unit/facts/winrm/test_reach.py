@@ -8,6 +8,7 @@ import http.server
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from azpreflight.facts.winrm import reach
 from azpreflight.facts.winrm.errors import WireError
 
 NAME = "azl1.example.net"
-URL = "https://azl1.example.net:5986/wsman"
+URL = "https://127.0.86.1:5986/wsman"
+"""An address of this machine where nothing listens: what failed is looked at again."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -141,6 +143,27 @@ def test_a_listener_that_speaks_no_tls_says_so() -> None:
         server.server_close()
     assert found.status is Status.UNREACHABLE
     assert "no TLS session" in found.reason
+    assert "set winrm.https to false" in found.reason
+
+
+def test_plain_http_to_a_tls_listener_leads_to_the_setting(port: int) -> None:
+    found = failure(f"http://127.0.0.1:{port}/")
+    assert found.status is Status.UNREACHABLE
+    assert "set winrm.https to true" in found.reason
+
+
+def test_a_certificate_is_described_with_its_names_issuer_and_dates(port: int) -> None:
+    found = failure(f"https://127.0.0.1:{port}/", name=NAME)
+    today = datetime.datetime.now(datetime.UTC).date()
+    dates = [(today + datetime.timedelta(days=days)).isoformat() for days in (-1, 1)]
+    assert f"the certificate is for {NAME}, issued by itself, valid from {dates[0]} to {dates[1]}" in found.reason
+
+
+def test_when_time_is_up_nothing_is_looked_at_any_more(port: int) -> None:
+    started = time.monotonic()
+    found = reach.explain(wrapped(ConnectionRefusedError(111, "refused")), URL, answered=False, seconds=0)
+    assert "refuses connections" in found.reason
+    assert time.monotonic() - started < 0.5
 
 
 def test_a_closed_port_is_told_from_a_silent_one() -> None:
@@ -162,7 +185,8 @@ def test_a_connection_that_breaks_says_when() -> None:
         listening.listen()
 
         def hang_up() -> None:
-            for _ in range(2):
+            # The request before any answer is looked at again, in TLS.
+            for _ in range(3):
                 connection, _ = listening.accept()
                 connection.recv(100)
                 connection.close()

@@ -8,12 +8,10 @@ requests' own way costs more than everything else together.
 from __future__ import annotations
 
 import binascii
-import functools
-import ssl
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Literal, TypeAlias, cast
 
 import requests
 import requests.adapters
@@ -21,14 +19,17 @@ import spnego.exceptions
 import urllib3
 import urllib3.exceptions
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from winrm.exceptions import InvalidCredentialsError, WinRMError, WinRMTransportError
+from winrm.encryption import Encryption
+from winrm.exceptions import WinRMError
 from winrm.transport import Transport
 
 from azpreflight.credentials import Credential
+from azpreflight.facts.collection import utc_now
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm import reach
-from azpreflight.facts.winrm.errors import Rejected, WireError
+from azpreflight.facts.winrm import answers, handlers, reach, tickets, tls
+from azpreflight.facts.winrm.errors import WireError
+from azpreflight.facts.winrm.tickets import Ticket
 
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of one answer after which a node is taken to be broken; Windows sends 500 KiB at most by default."""
@@ -37,13 +38,16 @@ CONNECT_SECONDS = 10.0
 SETUP_SECONDS = 15.0
 """How long each of the requests that authenticate may take."""
 
-_BROKEN = (WinRMError, spnego.exceptions.SpnegoError, binascii.Error, struct.error, ValueError, IndexError, KeyError)
-"""What pywinrm and the libraries below it raise on an answer that breaks authentication or encryption."""
+Method: TypeAlias = Literal["ntlm", "basic", "certificate", "kerberos", "credssp"]
+"""The ways to authenticate, as pywinrm calls them."""
 
-REJECTED = (
-    "the credential was rejected (HTTP 401): wrong user or password, or the account is locked, disabled, expired, must "
-    "change its password, or may not log on over the network; no second attempt was made"
+_ENCRYPTING = ("ntlm", "kerberos", "credssp")
+"""Those that encrypt messages where TLS does not."""
+_BROKEN = (
+    *(WinRMError, spnego.exceptions.SpnegoError, binascii.Error, struct.error),
+    *(ValueError, IndexError, KeyError, AttributeError),
 )
+"""What pywinrm and the libraries below it raise on an answer that breaks authentication or encryption."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,10 @@ class Endpoint:
         certificate_name: the name or address that the certificate must bear.
         verify: whether the certificate is verified.
         ca_file: the authorities to trust, None for the public ones.
-        transport: `ntlm` or `basic`.
+        transport: how to authenticate.
+        client_certificate: PEM file of the certificate to authenticate with. client_key: of its key.
+        service_host: the name under which the directory knows the node, for Kerberos; the host when None.
+        ticket: gets the ticket for Kerberos; None when one is at hand.
     """
 
     host: str
@@ -66,7 +73,11 @@ class Endpoint:
     certificate_name: str
     verify: bool = True
     ca_file: str | None = None
-    transport: Literal["ntlm", "basic"] = "ntlm"
+    transport: Method = "ntlm"
+    client_certificate: str | None = None
+    client_key: str | None = None
+    service_host: str | None = None
+    ticket: Ticket | None = None
 
     @property
     def url(self) -> str:
@@ -75,37 +86,16 @@ class Endpoint:
         return f"{'https' if self.https else 'http'}://{host}:{self.port}/wsman"
 
     @property
+    def client_files(self) -> tuple[str, str] | None:
+        """Certificate and key to authenticate with."""
+        if self.client_certificate is None or self.client_key is None:
+            return None
+        return self.client_certificate, self.client_key
+
+    @property
     def encrypted(self) -> bool:
         """Whether nobody on the way can read along: by TLS or by message encryption."""
-        return self.https or self.transport == "ntlm"
-
-
-@functools.lru_cache(maxsize=8)
-def tls_context(ca_file: str | None, *, verify: bool) -> ssl.SSLContext:
-    """What certificates of nodes are held to. Reading the public authorities takes longer than a whole request."""
-    context = ssl.create_default_context(cafile=ca_file or DEFAULT_CA_BUNDLE_PATH)
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-class _NodeAdapter(requests.adapters.HTTPAdapter):
-    """Connects with the shared TLS context, and holds the certificate to the node's name behind a tunnel as well."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._tls = {
-            "ssl_context": tls_context(endpoint.ca_file, verify=endpoint.verify),
-            "assert_hostname": endpoint.certificate_name if endpoint.verify else False,
-        }
-        super().__init__()
-
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, self._tls
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing: the context decides."""
+        return self.https or self.transport in _ENCRYPTING
 
 
 @dataclass
@@ -141,20 +131,31 @@ class Channel:
 
     def __init__(self, endpoint: Endpoint, credential: Credential) -> None:
         self._endpoint = endpoint
+        self._username = credential.username
         self.authenticated = False
         self._transport = Transport(
             endpoint=endpoint.url,
             username=credential.username,
             password=credential.password,
             auth_method=endpoint.transport,
+            service="HTTP",
+            kerberos_hostname_override=endpoint.service_host,
+            cert_pem=endpoint.client_certificate,
+            cert_key_pem=endpoint.client_key,
+            # One way only: trying Kerberos and then NTLM would be two attempts. Version 5 is safe from CVE-2018-0886.
+            credssp_auth_mechanism="ntlm",
+            credssp_minimum_version=5,
             # Without a proxy of the operator's environment: nodes are on the operator's own network.
             proxy=None,
             ca_trust_path=endpoint.ca_file or DEFAULT_CA_BUNDLE_PATH,
             server_cert_validation="validate" if endpoint.verify else "ignore",
+            # Set up here, where every answer on the way to it is seen.
+            message_encryption="never",
         )
         self._http: requests.Session | None = None
         self._plain: requests.PreparedRequest | None = None
         self._pool: urllib3.HTTPConnectionPool | None = None
+        self._kerberos_failure: Exception | None = None
 
     def close(self) -> None:
         """Close the connection."""
@@ -171,58 +172,103 @@ class Channel:
             Rejected: the credential, or a connection that the node does not know any more.
             WireError: no answer, or none that can be read; always fatal.
         """
-        http = self._open(deadline)
         try:
+            http = self._open(deadline)
             response = self._first(http, message, deadline) if self._pool is None else self._next(message, deadline)
             body = _read(response, deadline)
             if response.status == requests.codes.unauthorized:
-                raise Rejected(REJECTED)
+                raise self._unauthorized(response)
             text = self._decrypt(response, body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise reach.explain(error, self._endpoint.url, answered=self.authenticated) from error
+            seconds = deadline.remaining
+            raise reach.explain(error, self._endpoint.url, answered=self.authenticated, seconds=seconds) from error
         except _BROKEN as error:
-            raise self._not_winrm(error) from error
-        if response.status != requests.codes.ok and b"Envelope" not in text[:500]:
+            raise self._broken(error) from error
+        if b"Envelope" not in text[:500] and (
+            response.status != requests.codes.ok or answers.is_page(response.headers)
+        ):
             # Windows answers 400 without a body when it does not know the security context any more.
-            reason = f"HTTP status {response.status} without a WS-Management fault from {self._endpoint.url}"
-            raise WireError(Status.FAILED, reason, fatal=True)
+            raise answers.not_winrm(response.status, response.headers, body, self._endpoint.url)
         self.authenticated = True
         return text
 
     def _open(self, deadline: Deadline) -> requests.Session:
         """The HTTP session. With message encryption this is where the one authentication attempt is made."""
         if self._http is None:
-            self._transport.read_timeout_sec = max(1, int(min(SETUP_SECONDS, deadline.remaining)))
-            try:
-                self._http = self._transport.build_session()
-            except InvalidCredentialsError:
-                raise Rejected(REJECTED) from None
-            except PermissionError:
-                reason = "the node offers no NTLM authentication (WinRM setting Auth\\Negotiate)"
-                raise Rejected(reason) from None
-            except WinRMTransportError as error:
-                reason = f"{self._endpoint.url} answered HTTP status {error.args[1]}"
-                raise WireError(Status.FAILED, reason, fatal=True) from None
-            except (requests.RequestException, OSError) as error:
-                raise reach.explain(error, self._endpoint.url, answered=False) from error
-            except _BROKEN as error:
-                raise self._not_winrm(error) from error
+            if self._endpoint.ticket is not None:
+                self._endpoint.ticket.require()
+            http = self._transport.build_session()
+            if self._endpoint.transport == "kerberos":
+                handlers.show_ticket_once(http, self._endpoint.url, self._keep_failure)
             if self._endpoint.https:
-                self._http.mount("https://", _NodeAdapter(self._endpoint))
-            elif self._transport.encryption is not None:
-                self.authenticated = True
-                self._use_pool(self._http, self._http.prepare_request(requests.Request("POST", self._endpoint.url)))
+                here = self._endpoint
+                context = tls.tls_context(here.ca_file, here.client_files, verify=here.verify)
+                http.mount("https://", tls.NodeAdapter(context, here.certificate_name if here.verify else False))
+            elif self._endpoint.transport in _ENCRYPTING:
+                self._set_up_encryption(http, deadline)
+            self._http = http
         return self._http
 
+    def _set_up_encryption(self, http: requests.Session, deadline: Deadline) -> None:
+        """Authenticate with an empty request, as the encryption of messages wants it."""
+        prepared = http.prepare_request(requests.Request("POST", self._endpoint.url))
+        setup = deadline.within(SETUP_SECONDS)
+        response = self._authenticate(http, prepared, setup)
+        # Read to its end, which gives the connection back: the security context belongs to it.
+        body = _read(response.raw, setup)
+        if response.status_code != requests.codes.ok or not self._was_asked(response):
+            raise answers.not_winrm(response.status_code, response.headers, body, self._endpoint.url)
+        self._transport.encryption = Encryption(http, self._endpoint.transport)
+        self.authenticated = True
+        self._use_pool(http)
+
+    def _authenticate(
+        self, http: requests.Session, prepared: requests.PreparedRequest, deadline: Deadline
+    ) -> requests.Response:
+        """Send a request through requests, whose handlers authenticate along the way; any answer but a 401."""
+        try:
+            response = http.send(prepared, timeout=_timeouts(deadline), stream=True, allow_redirects=False)
+        except handlers.refusals(self._endpoint.transport) as error:
+            raise handlers.credssp_refusal(str(error), self._endpoint.url, self._username) from None
+        if response.status_code == requests.codes.unauthorized:
+            raise self._unauthorized(response.raw, response.history)
+        return response
+
     def _first(self, http: requests.Session, message: bytes, deadline: Deadline) -> urllib3.BaseHTTPResponse:
-        """The first request over HTTPS: requests and its NTLM handler authenticate along the way."""
+        """The first request without message encryption: requests and its handlers authenticate along the way."""
         prepared = http.prepare_request(requests.Request("POST", self._endpoint.url, data=message))
-        response = http.send(prepared, timeout=_timeouts(deadline), stream=True)
-        if response.status_code != requests.codes.unauthorized:
-            self._use_pool(http, prepared)
+        response = self._authenticate(http, prepared, deadline)
+        if response.status_code == requests.codes.ok and not self._was_asked(response):
+            raise answers.not_winrm(response.status_code, response.headers, b"", self._endpoint.url)
+        self._use_pool(http)
         return cast("urllib3.BaseHTTPResponse", response.raw)
 
-    def _use_pool(self, http: requests.Session, prepared: requests.PreparedRequest) -> None:
+    def _was_asked(self, response: requests.Response) -> bool:
+        """Whether the node wanted to know who this is: WinRM always does."""
+        return self._endpoint.transport not in _ENCRYPTING or bool(response.history) or self._shown(response)
+
+    def _shown(self, response: requests.Response) -> bool:
+        """Whether the request that was answered carried a token of its own; not every handler keeps a history."""
+        return "Authorization" in response.request.headers
+
+    def _keep_failure(self, error: Exception) -> None:
+        self._kerberos_failure = error
+
+    def _unauthorized(
+        self, response: urllib3.BaseHTTPResponse, history: list[requests.Response] | None = None
+    ) -> WireError:
+        if self._kerberos_failure is not None:
+            host = self._endpoint.service_host or self._endpoint.host
+            return tickets.failure(str(self._kerberos_failure), f"no ticket for HTTP/{host}")
+        first = history[0].raw if history else response
+        schemes = answers.offered(first.headers.getlist("WWW-Authenticate"))
+        return answers.unauthorized(
+            self._endpoint.transport, self._username, self._endpoint.url, schemes, response.headers, utc_now()
+        )
+
+    def _use_pool(self, http: requests.Session) -> None:
+        # Prepared anew: the one that authenticated may carry a token that holds only once.
+        prepared = http.prepare_request(requests.Request("POST", self._endpoint.url))
         adapter = cast("requests.adapters.HTTPAdapter", http.get_adapter(self._endpoint.url))
         # With the very arguments of the request that authenticated: others would find a pool without its connection.
         found = adapter.get_connection_with_tls_context(prepared, http.verify, proxies=http.proxies, cert=http.cert)
@@ -260,7 +306,7 @@ class Channel:
         answer = _Answer(body, response.headers, self._plain)
         return encryption.parse_encrypted_response(cast("requests.Response", answer))
 
-    def _not_winrm(self, error: Exception) -> WireError:
+    def _broken(self, error: Exception) -> WireError:
         reason = f"{self._endpoint.url} broke the protocol of authentication or encryption ({type(error).__name__})"
         return WireError(Status.FAILED, reason, fatal=True)
 
