@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
@@ -20,7 +19,7 @@ RUNS = 1000
 
 
 def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files where the system tells them")
@@ -55,6 +54,10 @@ def test_nodes_behind_a_rejected_credential_are_not_tried_unless_wanted(tmp_path
     assert "not tried, since AZL-N01 rejected the credential" in (report.results[1].reason or "")
     with running_lab(tmp_path, 3, passwords=wrong) as lab:
         report = run(
-            load_site(lab.site), credential=lab.credential, connect_to=lab.connect_to, try_all_nodes=True, **rules  # type: ignore[arg-type]
+            load_site(lab.site),
+            credential=lab.credential,
+            connect_to=lab.connect_to,
+            try_all_nodes=True,
+            **rules,  # type: ignore[arg-type]
         )
     assert [result.outcome for result in report.results] == [Outcome.FAIL, Outcome.PASS, Outcome.PASS]

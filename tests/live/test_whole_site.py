@@ -63,12 +63,8 @@ def test_a_deployed_site_is_ready_after_the_deployment(tmp_path: Path, outside: 
 
 def test_a_cluster_that_joined_a_directory_is_told_from_one_with_local_identity(tmp_path: Path) -> None:
     def joined(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-        changed = []
-        for row in rows:
-            if row["Type"] == "Network Name":
-                row = {**row, "PrivateProperties": {**row["PrivateProperties"], "properties": {"ADAware": 1}}}  # type: ignore[dict-item]
-            changed.append(row)
-        return changed
+        in_directory = {"class": "MSCluster_Property_Resource_Network_Name", "properties": {"ADAware": 1}}
+        return [{**row, "PrivateProperties": in_directory} if row["Type"] == "Network Name" else row for row in rows]
 
     scenario = node_scenario(1, "clustered").patched({"cim": {"root/MSCluster": {"MSCluster_Resource": joined}}})
     with running_lab(tmp_path, {"AZL-N01": scenario}) as lab:

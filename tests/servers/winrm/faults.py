@@ -63,7 +63,7 @@ SHELL_PROVIDER = Provider("Shell provider", r"%systemroot%\system32\WsmSvc.dll")
 
 
 @dataclass
-class Fault(Exception):  # noqa: N818 - SOAP's own word
+class Fault(Exception):
     """An operation failed: raised anywhere below the service, answered as HTTP 500 and a SOAP fault."""
 
     code: int

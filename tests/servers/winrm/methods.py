@@ -57,7 +57,9 @@ def _output(name: str, value: Any, path: str) -> str:
         return "".join(_output(name, item, path) for item in value)
     if isinstance(value, dict):
         namespace = path.rpartition("/")[0]
-        properties = "".join(f"<q:{key}>{escape(scalar_text(item))}</q:{key}>" for key, item in value["properties"].items())
+        properties = "".join(
+            f"<q:{key}>{escape(scalar_text(item))}</q:{key}>" for key, item in value["properties"].items()
+        )
         uri = f"{names.WMI}{escape(namespace)}/{value['class']}"
         return f'<p:{name} xmlns:q="{uri}" xsi:type="q:{value["class"]}_Type">{properties}</p:{name}>'
     return f"<p:{name}>{escape(scalar_text(value))}</p:{name}>"

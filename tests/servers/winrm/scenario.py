@@ -52,7 +52,7 @@ _KEYS: Mapping[str, tuple[type, ...]] = {
 class _Loader(yaml.SafeLoader):
     """YAML without surprises: duplicate keys are errors, only true and false are booleans, times stay texts."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Build a mapping, refusing a key that comes twice."""

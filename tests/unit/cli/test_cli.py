@@ -69,7 +69,16 @@ def test_the_demo_is_not_ready_and_says_what_to_fix(typed: Typed) -> None:
 
 
 def test_the_same_recording_and_moment_give_the_same_bytes(typed: Typed) -> None:
-    arguments = ("run", str(SAMPLE / "site.yaml"), "--recording", str(SAMPLE / "recording"), "--now", NOW, "--json", "-")
+    arguments = (
+        "run",
+        str(SAMPLE / "site.yaml"),
+        "--recording",
+        str(SAMPLE / "recording"),
+        "--now",
+        NOW,
+        "--json",
+        "-",
+    )
     assert typed(*arguments).out == typed(*arguments).out
 
 

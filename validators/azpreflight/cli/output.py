@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -27,9 +27,14 @@ def prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, _nowhere())
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    """A stream that swallows everything, open as long as the process lives."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def leave(code: int) -> NoReturn:
@@ -39,7 +44,7 @@ def leave(code: int) -> NoReturn:
             getattr(sys, name).flush()
         except OSError:
             # The exit code has been decided; Python would replace it by its own when it flushes again.
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, _nowhere())
     sys.exit(code)
 
 

@@ -58,7 +58,9 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
     for node, requests in document.requests.items():
         alike.setdefault(requests, []).append(node)
     for requests, nodes in alike.items():
-        names = ", ".join(nodes[:NAMES_SHOWN]) + (f" and {len(nodes) - NAMES_SHOWN} more" if nodes[NAMES_SHOWN:] else "")
+        names = ", ".join(nodes[:NAMES_SHOWN]) + (
+            f" and {len(nodes) - NAMES_SHOWN} more" if nodes[NAMES_SHOWN:] else ""
+        )
         click.echo(plain(f"\n{names}: {len(requests)} questions each, all reading"))
         for request in requests:
             condition = f"  [{request.condition}]" if request.condition else ""

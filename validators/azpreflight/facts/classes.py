@@ -24,7 +24,6 @@ class Property(Frozen):
     values: dict[str, str] = {}
     seen_on: tuple[str, ...] = ()
 
-
     def mismatch(self, value: Value) -> str | None:
         """Why a decoded value cannot be one of this property; None when it can."""
         if value is None:

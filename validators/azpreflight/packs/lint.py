@@ -94,11 +94,7 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
     for bound in query.bind.values():
         if not isinstance(bound, FromFact) and bound not in REFERENCES:
             yield unknown("reference", bound, REFERENCES, where=where)
-    if query.asked_when is not None and not isinstance(query.read, (CimQuery, MethodQuery)):
-        message = f"{name}: asked_when has no effect on what is read in a shell or from the site"
-        yield Problem(code="no-effect", message=message, where=where)
-    if query.bind and not isinstance(query.read, CimQuery):
-        yield Problem(code="no-effect", message=f"{name}: bind has an effect in CIM queries alone", where=where)
+    yield from _without_effect(name, query, where)
     match query.read:
         case CimQuery() as read:
             yield from _cim(name, query, read, packs, where)
@@ -115,6 +111,14 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
             yield from _references(read.tcp, where)
         case DnsQuery() as read:
             yield from _references(read.names, where)
+
+
+def _without_effect(name: str, query: Query, where: str) -> Iterator[Problem]:
+    if query.asked_when is not None and not isinstance(query.read, (CimQuery, MethodQuery)):
+        message = f"{name}: asked_when has no effect on what is read in a shell or from the site"
+        yield Problem(code="no-effect", message=message, where=where)
+    if query.bind and not isinstance(query.read, CimQuery):
+        yield Problem(code="no-effect", message=f"{name}: bind has an effect in CIM queries alone", where=where)
 
 
 def _method(name: str, read: MethodQuery, packs: PackSet, where: str) -> Iterator[Problem]:

@@ -1,16 +1,17 @@
 """One authenticated HTTP connection to the WinRM service of a node: bytes out, bytes back.
 
 pywinrm authenticates and encrypts. Around it: one authentication attempt and no more, a deadline over the whole answer
-and a bound on its size, one TLS context for all nodes, and requests that go straight to the connection pool, since
-requests' own way costs more than everything else together.
+and a bound on its size, one TLS context for all nodes, and a direct line over the connection that authenticated.
 """
 
 from __future__ import annotations
 
 import binascii
+import contextlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Literal, TypeAlias, cast
 
 import requests
@@ -29,11 +30,10 @@ from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import answers, handlers, reach, tickets, tls
 from azpreflight.facts.winrm.errors import WireError
+from azpreflight.facts.winrm.line import BoundedAdapter, Line, Reply, read_whole
 from azpreflight.facts.winrm.tickets import Ticket
 
-MAX_ANSWER = 8 * 1024 * 1024
-"""Bytes of one answer after which a node is taken to be broken; Windows sends 500 KiB at most by default."""
-
+_SOAP = "application/soap+xml;charset=UTF-8"
 CONNECT_SECONDS = 10.0
 SETUP_SECONDS = 15.0
 """How long each of the requests that authenticate may take."""
@@ -154,13 +154,26 @@ class Channel:
         )
         self._http: requests.Session | None = None
         self._plain: requests.PreparedRequest | None = None
+        self._headers: dict[str, str] = {}
         self._pool: urllib3.HTTPConnectionPool | None = None
+        self._line: Line | None = None
         self._kerberos_failure: Exception | None = None
 
     def close(self) -> None:
         """Close the connection."""
         self._transport.close_session()
-        self._http = self._pool = None
+        if self._line is not None:
+            self._line.close()
+        self._http = self._pool = self._line = None
+
+    def connect(self, deadline: Deadline) -> None:
+        """Authenticate, where that needs no question: with message encryption. Nothing otherwise.
+
+        Raises:
+            WireError: as for `send`.
+        """
+        with self._explained(deadline):
+            self._open(deadline)
 
     def send(self, message: bytes, deadline: Deadline) -> bytes:
         """Send one envelope. The first one authenticates.
@@ -172,25 +185,28 @@ class Channel:
             Rejected: the credential, or a connection that the node does not know any more.
             WireError: no answer, or none that can be read; always fatal.
         """
-        try:
+        with self._explained(deadline):
             http = self._open(deadline)
-            response = self._first(http, message, deadline) if self._pool is None else self._next(message, deadline)
-            body = _read(response, deadline)
-            if response.status == requests.codes.unauthorized:
-                raise self._unauthorized(response)
-            text = self._decrypt(response, body)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            reply = self._first(http, message, deadline) if self._pool is None else self._next(message, deadline)
+            if reply.status == requests.codes.unauthorized:
+                raise self._unauthorized(reply.headers)
+            text = self._decrypt(reply)
+        if b"Envelope" not in text[:500] and (reply.status != requests.codes.ok or answers.is_page(reply.headers)):
+            # Windows answers 400 without a body when it does not know the security context any more.
+            raise answers.not_winrm(reply.status, reply.headers, reply.body, self._endpoint.url)
+        self.authenticated = True
+        return text
+
+    @contextlib.contextmanager
+    def _explained(self, deadline: Deadline) -> Iterator[None]:
+        """Every way in which a connection can go wrong, as one kind of error with its cause."""
+        try:
+            yield
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, HTTPException) as error:
             seconds = deadline.remaining
             raise reach.explain(error, self._endpoint.url, answered=self.authenticated, seconds=seconds) from error
         except _BROKEN as error:
             raise self._broken(error) from error
-        if b"Envelope" not in text[:500] and (
-            response.status != requests.codes.ok or answers.is_page(response.headers)
-        ):
-            # Windows answers 400 without a body when it does not know the security context any more.
-            raise answers.not_winrm(response.status, response.headers, body, self._endpoint.url)
-        self.authenticated = True
-        return text
 
     def _open(self, deadline: Deadline) -> requests.Session:
         """The HTTP session. With message encryption this is where the one authentication attempt is made."""
@@ -198,13 +214,17 @@ class Channel:
             if self._endpoint.ticket is not None:
                 self._endpoint.ticket.require()
             http = self._transport.build_session()
+            # Nothing of the operator's environment, such as a proxy or a password file, concerns a node.
+            http.trust_env = False
             if self._endpoint.transport == "kerberos":
                 handlers.show_ticket_once(http, self._endpoint.url, self._keep_failure)
             if self._endpoint.https:
                 here = self._endpoint
                 context = tls.tls_context(here.ca_file, here.client_files, verify=here.verify)
                 http.mount("https://", tls.NodeAdapter(context, here.certificate_name if here.verify else False))
-            elif self._endpoint.transport in _ENCRYPTING:
+            else:
+                http.mount("http://", BoundedAdapter())
+            if not self._endpoint.https and self._endpoint.transport in _ENCRYPTING:
                 self._set_up_encryption(http, deadline)
             self._http = http
         return self._http
@@ -215,7 +235,7 @@ class Channel:
         setup = deadline.within(SETUP_SECONDS)
         response = self._authenticate(http, prepared, setup)
         # Read to its end, which gives the connection back: the security context belongs to it.
-        body = _read(response.raw, setup)
+        body = _rest_of(response, setup)
         if response.status_code != requests.codes.ok or not self._was_asked(response):
             raise answers.not_winrm(response.status_code, response.headers, body, self._endpoint.url)
         self._transport.encryption = Encryption(http, self._endpoint.transport)
@@ -231,17 +251,17 @@ class Channel:
         except handlers.refusals(self._endpoint.transport) as error:
             raise handlers.credssp_refusal(str(error), self._endpoint.url, self._username) from None
         if response.status_code == requests.codes.unauthorized:
-            raise self._unauthorized(response.raw, response.history)
+            raise self._unauthorized(response.raw.headers, response.history)
         return response
 
-    def _first(self, http: requests.Session, message: bytes, deadline: Deadline) -> urllib3.BaseHTTPResponse:
+    def _first(self, http: requests.Session, message: bytes, deadline: Deadline) -> Reply:
         """The first request without message encryption: requests and its handlers authenticate along the way."""
         prepared = http.prepare_request(requests.Request("POST", self._endpoint.url, data=message))
         response = self._authenticate(http, prepared, deadline)
         if response.status_code == requests.codes.ok and not self._was_asked(response):
             raise answers.not_winrm(response.status_code, response.headers, b"", self._endpoint.url)
         self._use_pool(http)
-        return cast("urllib3.BaseHTTPResponse", response.raw)
+        return Reply(response.status_code, response.headers, _rest_of(response, deadline))
 
     def _was_asked(self, response: requests.Response) -> bool:
         """Whether the node wanted to know who this is: WinRM always does."""
@@ -254,16 +274,14 @@ class Channel:
     def _keep_failure(self, error: Exception) -> None:
         self._kerberos_failure = error
 
-    def _unauthorized(
-        self, response: urllib3.BaseHTTPResponse, history: list[requests.Response] | None = None
-    ) -> WireError:
+    def _unauthorized(self, headers: Mapping[str, str], history: list[requests.Response] | None = None) -> WireError:
         if self._kerberos_failure is not None:
             host = self._endpoint.service_host or self._endpoint.host
             return tickets.failure(str(self._kerberos_failure), f"no ticket for HTTP/{host}")
-        first = history[0].raw if history else response
-        schemes = answers.offered(first.headers.getlist("WWW-Authenticate"))
+        first = history[0].raw.headers if history else urllib3.HTTPHeaderDict(headers.items())
+        schemes = answers.offered(first.getlist("WWW-Authenticate"))
         return answers.unauthorized(
-            self._endpoint.transport, self._username, self._endpoint.url, schemes, response.headers, utc_now()
+            self._endpoint.transport, self._username, self._endpoint.url, schemes, headers, utc_now()
         )
 
     def _use_pool(self, http: requests.Session) -> None:
@@ -273,37 +291,30 @@ class Channel:
         # With the very arguments of the request that authenticated: others would find a pool without its connection.
         found = adapter.get_connection_with_tls_context(prepared, http.verify, proxies=http.proxies, cert=http.cert)
         self._pool = cast("urllib3.HTTPConnectionPool", found)
-        prepared.headers.pop("Content-Length", None)
         self._plain = prepared
+        # What requests adds besides says nothing to WinRM, and each header costs on both sides.
+        self._headers = {"Content-Type": _SOAP, "Accept-Encoding": "identity"}
+        if "Authorization" in prepared.headers:
+            self._headers["Authorization"] = prepared.headers["Authorization"]
 
-    def _next(self, message: bytes, deadline: Deadline) -> urllib3.BaseHTTPResponse:
-        """Any further request, straight to the pool: nothing there answers a 401 with another attempt."""
-        assert self._pool is not None and self._plain is not None  # noqa: S101, PT018 - set together with each other
-        headers = dict(self._plain.headers)
-        body = message
-        if (encryption := self._transport.encryption) is not None:
-            prepared = encryption.prepare_encrypted_request(
-                cast("requests.Session", _Preparer()), self._endpoint.url, message
-            )
-            headers |= prepared.headers
-            body = cast("bytes", prepared.body)
-        connect, read = _timeouts(deadline)
-        return self._pool.urlopen(
-            "POST",
-            "/wsman",
-            body=body,
-            headers=headers,
-            timeout=urllib3.Timeout(connect=connect, read=read),
-            retries=False,
-            redirect=False,
-            preload_content=False,
+    def _next(self, message: bytes, deadline: Deadline) -> Reply:
+        """Any further request, on the connection that authenticated."""
+        assert self._pool is not None  # noqa: S101 - narrows the type: the caller looked
+        if self._line is None:
+            self._line = Line(self._pool)
+        if (encryption := self._transport.encryption) is None:
+            return self._line.post(message, self._headers, deadline)
+        prepared = encryption.prepare_encrypted_request(
+            cast("requests.Session", _Preparer()), self._endpoint.url, message
         )
+        headers = {**self._headers, **prepared.headers}
+        return self._line.post(cast("bytes", prepared.body), headers, deadline)
 
-    def _decrypt(self, response: urllib3.BaseHTTPResponse, body: bytes) -> bytes:
+    def _decrypt(self, reply: Reply) -> bytes:
         encryption = self._transport.encryption
-        if encryption is None or self._plain is None or "Content-Type" not in response.headers:
-            return body
-        answer = _Answer(body, response.headers, self._plain)
+        if encryption is None or self._plain is None or "Content-Type" not in reply.headers:
+            return reply.body
+        answer = _Answer(reply.body, reply.headers, self._plain)
         return encryption.parse_encrypted_response(cast("requests.Response", answer))
 
     def _broken(self, error: Exception) -> WireError:
@@ -316,16 +327,9 @@ def _timeouts(deadline: Deadline) -> tuple[float, float]:
     return min(CONNECT_SECONDS, deadline.remaining) or 0.001, deadline.remaining or 0.001
 
 
-def _read(response: urllib3.BaseHTTPResponse, deadline: Deadline) -> bytes:
-    """The whole body, within the deadline and the bound on its size, however slowly it drips."""
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := response.read1(65_536, decode_content=True):
-        size += len(chunk)
-        chunks.append(chunk)
-        if size > MAX_ANSWER:
-            raise WireError(Status.FAILED, f"the answer is larger than {MAX_ANSWER >> 20} MiB", fatal=True)
-        if deadline.over:
-            raise WireError(Status.TIMED_OUT, "the answer did not end in the time given", fatal=True)
-    response.release_conn()
-    return b"".join(chunks)
+def _rest_of(response: requests.Response, deadline: Deadline) -> bytes:
+    """The body of a response that came by way of requests."""
+    raw = cast("urllib3.BaseHTTPResponse", response.raw)
+    content = read_whole(lambda: raw.read1(65_536, decode_content=True), deadline)
+    raw.release_conn()
+    return content

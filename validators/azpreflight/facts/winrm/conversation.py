@@ -96,6 +96,7 @@ class Conversation:
             How the node rejected the credential; None when it did not.
         """
         with self._new_session() as first:
+            first.connect(self._deadline)
             self._work(first, until_accepted=True)
             if first.accepted:
                 self._side_by_side(first)

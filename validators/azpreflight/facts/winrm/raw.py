@@ -173,6 +173,10 @@ class _KeptChannel:
     def authenticated(self) -> bool:
         return self._channel.authenticated
 
+    def connect(self, deadline: Deadline) -> None:
+        # Nothing: the first question authenticates, so that a refusal is kept with it.
+        ...
+
     def close(self) -> None:
         self._channel.close()
 

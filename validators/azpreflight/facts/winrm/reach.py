@@ -67,6 +67,9 @@ def explain(error: Exception, url: str, *, answered: bool, seconds: float = clos
         )
     if any(isinstance(c, (TimeoutError, requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)) for c in causes):
         return WireError(Status.TIMED_OUT, f"{url} accepted the connection and did not answer in time", fatal=True)
+    strange = next((c for c in causes if isinstance(c, requests.exceptions.InvalidHeader)), None)
+    if strange is not None:
+        return WireError(Status.FAILED, f"{url} answered with {strange}", fatal=True)
     if any(isinstance(c, urllib3.exceptions.IncompleteRead) for c in causes):
         reason = f"the connection to {url} was cut in the middle of an answer"
         return WireError(Status.FAILED, reason, fatal=True)

@@ -69,6 +69,10 @@ class _ReplayedChannel:
         self._node = node
         self.authenticated = False
 
+    def connect(self, deadline: Deadline) -> None:
+        # Nothing was kept of it: a recorded conversation begins with its first question.
+        ...
+
     def close(self) -> None:
         """Nothing is open."""
 

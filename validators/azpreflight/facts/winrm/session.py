@@ -63,6 +63,14 @@ class Session:
             self.broken = None
         return self.broken is None
 
+    def connect(self, deadline: Deadline) -> None:
+        """Authenticate before there is a question, where that can be done. A failure makes the session `broken`."""
+        try:
+            self._channel.connect(deadline)
+        except WireError as error:
+            self.broken = error
+        self.accepted = self.accepted or self._channel.authenticated
+
     def replace_once(self) -> bool:
         """`revive`, but only the first time: a node that breaks connection after connection is left alone."""
         if self._replaced:

@@ -6,8 +6,9 @@ import functools
 import ssl
 from typing import Any, Literal
 
-import requests.adapters
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from azpreflight.facts.winrm.line import BoundedAdapter
 
 
 @functools.lru_cache(maxsize=8)
@@ -25,7 +26,7 @@ def tls_context(ca_file: str | None, client: tuple[str, str] | None, *, verify: 
     return context
 
 
-class NodeAdapter(requests.adapters.HTTPAdapter):
+class NodeAdapter(BoundedAdapter):
     """Connects with the shared TLS context, and holds the certificate to the node's name behind a tunnel as well.
 
     Args:

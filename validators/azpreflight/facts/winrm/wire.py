@@ -15,6 +15,10 @@ class Wire(Protocol):
         """Whether the node has accepted the credential on this connection."""
         ...
 
+    def connect(self, deadline: Deadline) -> None:
+        """Authenticate, where that needs no question; nothing otherwise. Raises `WireError` when it fails."""
+        ...
+
     def send(self, message: bytes, deadline: Deadline) -> bytes:
         """Send one envelope and return the decrypted answer. Raises `WireError` when there is none."""
         ...
