@@ -45,8 +45,11 @@ class Setup:
 class Way(Protocol):
     """One way of reading nodes."""
 
-    def node(self, number: int) -> Mapping[str, Any]:
-        """The facts of one node, by name: values, or JSON text. `number` is the node's place in the site, from 0."""
+    def node(self, number: int | None = None) -> Mapping[str, Any]:
+        """The facts of one node, by name: values, or JSON text.
+
+        `number` is the node's place in its site, from 0; None is the only node of a site.
+        """
         ...
 
 
@@ -65,7 +68,7 @@ class Pywinrm:
         self._setup = setup
         self._scripts = {name: base64.b64decode(encoded).decode("utf-16-le") for name, encoded in setup.scripts.items()}
 
-    def node(self, number: int) -> dict[str, str]:
+    def node(self, number: int | None = None) -> dict[str, str]:
         """Eight requests on a new connection for each fact."""
         import winrm
 
@@ -102,7 +105,7 @@ class Testinfra:
         self._host = f"winrm://{setup.user}:{setup.password}@127.0.0.1:{setup.port}?no_ssl=true"
         self._scripts = setup.scripts
 
-    def node(self, number: int) -> dict[str, str]:
+    def node(self, number: int | None = None) -> dict[str, str]:
         """Eight requests on a new connection for each fact."""
         import testinfra
 
@@ -122,7 +125,7 @@ class Pypsrp:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
 
-    def node(self, number: int) -> dict[str, str]:
+    def node(self, number: int | None = None) -> dict[str, str]:
         """Three requests for each fact, on one connection."""
         from pypsrp.shell import Process, WinRS
         from pypsrp.wsman import WSMan
@@ -161,12 +164,14 @@ class Azpreflight:
             return self._here
 
         self.collection = thirty_facts(setup.nodes)
+        self.alone = thirty_facts(1)
         self._credential = Credential(setup.user, setup.password)
         self.source = WinrmSource(self._credential, endpoint_of)
 
-    def node(self, number: int) -> Mapping[str, Any]:
+    def node(self, number: int | None = None) -> Mapping[str, Any]:
         """All queries of the collection."""
-        return self._collect(self.collection, number, seconds=180)
+        collection = self.alone if number is None else self.collection
+        return self._collect(collection, number or 0, seconds=180)
 
     def requests(self, count: int) -> None:
         """So many facts of one row, over several connections, decoded and kept as in every run."""
@@ -255,7 +260,7 @@ class Floor:
         if unknown:
             raise ValueError(f"the floor cannot repeat {sorted(unknown)}")
 
-    def node(self, number: int) -> dict[str, str]:
+    def node(self, number: int | None = None) -> dict[str, str]:
         """The requests that azpreflight sent, one after the other; no facts."""
         connection = _Encrypted(self._setup)
         shell = command = ""

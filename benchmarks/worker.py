@@ -50,7 +50,7 @@ class Worker:
     def node(self, kind: str) -> Figures:
         """The facts of one node."""
         wall, cpu = time.perf_counter(), _cpu()
-        facts = self._ways[kind].node(0)
+        facts = self._ways[kind].node()
         wall, cpu = time.perf_counter() - wall, _cpu() - cpu
         return Figures(wall, cpu, {}, _memory("VmHWM"), _digest(facts))
 
