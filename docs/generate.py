@@ -29,7 +29,7 @@ from azpreflight.facts.query import (
     RegistryQuery,
     WinrmQuery,
 )
-from azpreflight.facts.winrm.programs import line_of
+from azpreflight.facts.winrm.programs import program
 from azpreflight.model import Frozen, Severity, Sureness
 from azpreflight.packs.load import PackSet, load_packs
 from azpreflight.packs.model import Rule
@@ -160,7 +160,8 @@ def _read(query: Query) -> str:
             values = ", ".join(name or "the value without a name" for name in read.values) or "all values"
             return f"`{read.key}`{' and the keys below' if read.recurse else ''}: {values}"
         case ProgramQuery() as read:
-            return f"`{line_of(read)}` ({read.output})"
+            line = f"{program(read.program).path} {read.arguments}".rstrip()
+            return f"`{line}` ({read.output})"
         case CurlQuery() as read:
             table = [f"table `{read.table}`"] if read.table else []
             urls = [f"`{url}`" for url in read.urls]

@@ -42,6 +42,8 @@ NO_NAMESPACE = {
 }
 """What a node before its deployment has no namespace for: BitLocker and the failover cluster."""
 NO_SWITCH = {"hyperv.host_ports", "hyperv.port_allocations", "hyperv.port_isolation", "hyperv.port_vlans"}
+UNDECLARED = {"reach.domain_names", "time.declared_servers", "time.domain"}
+"""What rests on something that the site does not declare."""
 NO_MACHINE = {
     "hyperv.guest_adapters",
     "hyperv.guest_service_settings",
@@ -102,7 +104,8 @@ def collected(folder: Path, base: str, *, domain: bool = False) -> Iterator[tupl
 
     def in_domain(text: str) -> str:
         joined = text.replace("profile: local-identity", "profile: active-directory")
-        return joined + "directory: {domain: corp.example}\n" if domain else text
+        with_clock = joined.replace("network:\n", "network:\n  ntp_servers: [192.0.2.53]\n")
+        return with_clock + "directory: {domain: corp.example}\n" if domain else text
 
     with running_lab(folder, {"AZL-N01": node_scenario(1, base)}, edit=in_domain) as lab:
         site = load_site(lab.site).site
@@ -123,7 +126,7 @@ def test_a_node_before_its_deployment_answers_every_query(tmp_path: Path) -> Non
         reasons = {name: o.reason or "" for name, o in found.items()}
     assert statuses == {
         **dict.fromkeys(NO_NAMESPACE, Status.NOT_PRESENT),
-        **dict.fromkeys(NO_SWITCH | NO_MACHINE | {"reach.directory"}, Status.NOT_ASKED),
+        **dict.fromkeys(NO_SWITCH | NO_MACHINE | UNDECLARED | {"reach.directory"}, Status.NOT_ASKED),
     }
     for name in NO_NAMESPACE:
         namespace = PACKS.queries[name].read.namespace  # type: ignore[union-attr]
@@ -131,6 +134,7 @@ def test_a_node_before_its_deployment_answers_every_query(tmp_path: Path) -> Non
     assert {reasons[name] for name in NO_SWITCH} == {"not asked, since hyperv.switches has no row"}
     assert {reasons[name] for name in NO_MACHINE} == {"not asked, since hyperv.machines has no row"}
     assert reasons["reach.directory"] == "the site declares nothing to reach"
+    assert {reasons[name].partition(" site.")[0] for name in UNDECLARED} == {"the site does not declare"}
 
 
 def test_a_deployed_node_answers_every_query(tmp_path: Path) -> None:
@@ -180,6 +184,11 @@ def _fault(query: Query, value: Value) -> str | None:
             return repr(bad or value) if bad or not rows else None
         case RegistryQuery() as read:
             return _registry_fault(read, value)
+        case ProgramQuery() as read if query.bind:
+            rows = value if isinstance(value, list) else []
+            columns = {*query.bind, "exit_code", "output"}
+            bad = [row for row in rows if row.keys() != columns or not isinstance(row["output"], str)]
+            return repr(bad or value) if bad or not rows else None
         case ProgramQuery() as read:
             good = {
                 "csv": lambda: isinstance(value, list) and all(isinstance(row, list) and len(row) > 1 for row in value),

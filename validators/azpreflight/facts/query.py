@@ -71,7 +71,11 @@ class WinrmQuery(Frozen, tag_field="from", tag="winrm"):
 
 
 class ProgramQuery(Frozen, tag_field="from", tag="program"):
-    """The output of one read-only program of the fixed list (see `azpreflight.facts.winrm.programs`)."""
+    """The output of one read-only program of the fixed list (see `azpreflight.facts.winrm.programs`).
+
+    arguments: may hold `{name}` for a bound value of the site. Then the fact is a list with a row for each combination:
+    the values, `exit_code`, and `output` (null unless the exit code is 0).
+    """
 
     program: str
     arguments: str

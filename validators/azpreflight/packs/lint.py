@@ -101,10 +101,7 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
         case MethodQuery() as read:
             yield from _method(name, read, packs, where)
         case RegistryQuery() | ProgramQuery() as read:
-            try:
-                line_of(read)
-            except ValueError as error:
-                yield Problem(code="not-allowed", message=f"{name}: {error}", where=where)
+            yield from _line(name, query, read, where)
         case CurlQuery() as read:
             if read.table is not None and read.table not in packs.tables_beside(name):
                 yield unknown("table", read.table, packs.tables_beside(name), where=where)
@@ -113,12 +110,31 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
             yield from _references(read.names, where)
 
 
+def _line(name: str, query: Query, read: RegistryQuery | ProgramQuery, where: str) -> Iterator[Problem]:
+    """What the fixed list of programs says to a line, with a word for each placeholder."""
+    filled = read
+    if isinstance(read, ProgramQuery):
+        placeholders = set(_PLACEHOLDER.findall(read.arguments))
+        for placeholder in sorted(placeholders ^ query.bind.keys()):
+            what = "is not bound" if placeholder in placeholders else "is bound and not used"
+            yield Problem(code="placeholder", message=f"{name}: {{{placeholder}}} {what}", where=where)
+        if any(isinstance(bound, FromFact) for bound in query.bind.values()):
+            message = f"{name}: a program's arguments take values of the site alone"
+            yield Problem(code="placeholder", message=message, where=where)
+        filled = msgspec.structs.replace(read, arguments=_PLACEHOLDER.sub("word", read.arguments))
+    try:
+        line_of(filled)
+    except ValueError as error:
+        yield Problem(code="not-allowed", message=f"{name}: {error}", where=where)
+
+
 def _without_effect(name: str, query: Query, where: str) -> Iterator[Problem]:
     if query.asked_when is not None and not isinstance(query.read, (CimQuery, MethodQuery)):
         message = f"{name}: asked_when has no effect on what is read in a shell or from the site"
         yield Problem(code="no-effect", message=message, where=where)
-    if query.bind and not isinstance(query.read, CimQuery):
-        yield Problem(code="no-effect", message=f"{name}: bind has an effect in CIM queries alone", where=where)
+    if query.bind and not isinstance(query.read, (CimQuery, ProgramQuery)):
+        message = f"{name}: bind has an effect in CIM and program queries alone"
+        yield Problem(code="no-effect", message=message, where=where)
 
 
 def _method(name: str, read: MethodQuery, packs: PackSet, where: str) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ from azpreflight.facts.winrm import cim, curl, methods, programs, registry
 from azpreflight.facts.winrm.conditions import conditions
 from azpreflight.facts.winrm.errors import Fault, Rejected, WireError
 from azpreflight.facts.winrm.faults import CONTEXT_EXPIRED, HOST_RESTARTING, PROVIDER_NOT_LOADED, QUOTAS
+from azpreflight.facts.winrm.lines import Line, lines_of
 from azpreflight.facts.winrm.probes import probes_of
 from azpreflight.facts.winrm.session import Session
 from azpreflight.facts.winrm.shell import Shell, open_shell
@@ -229,21 +230,61 @@ class Conversation:
             self._run_curl(shell)
 
     def _run_lines(self, shell: Shell, session: Session) -> None:
-        wanted: dict[str, RegistryQuery | ProgramQuery] = {**self._open(RegistryQuery), **self._open(ProgramQuery)}
-        lines = [programs.line_of(read) for read in wanted.values()]
-        token = secrets.token_hex(4)
-        outputs: dict[int, tuple[str, int]] = {}
-        for command in programs.chains(lines, token):
-            output = shell.run(command, self._deadline.within(PROGRAM_SECONDS))
-            outputs |= programs.unchain(output.stdout, token)
-        for number, (name, read) in enumerate(wanted.items()):
-            if number in outputs:
-                text, code = outputs[number]
-                self._take(name, partial(self._result, read, text, code, session))
-            else:
-                self._missing([name], WireError(Status.FAILED, f"{lines[number]} came to no end"))
+        """Registry and programs in one command; then, apart, what asks the network for names or the time.
 
-    def _result(self, read: RegistryQuery | ProgramQuery, text: str, code: int, session: Session) -> Value:
+        A server that does not answer so costs nothing else.
+        """
+        local: dict[str, list[Line]] = {}
+        remote: dict[str, list[Line]] = {}
+        wanted: dict[str, RegistryQuery | ProgramQuery] = {**self._open(RegistryQuery), **self._open(ProgramQuery)}
+        for name, read in wanted.items():
+            query = self._queries[name]
+            try:
+                found = lines_of(query, read, self._collection.site, self._node)
+            except WireError as error:
+                self._missing([name], error)
+            else:
+                (remote if query.bind else local)[name] = found
+        for name, outputs in self._outputs(shell, local).items():
+            self._take(name, partial(self._result, name, outputs[0], session))
+        if remote:
+            try:
+                outputs_of = self._outputs(shell, remote)
+            except WireError as error:
+                if error.fatal:
+                    raise
+                self._missing(remote, error)
+                return
+            for name, outputs in outputs_of.items():
+                self._take(name, partial(self._rows, name, remote[name], outputs))
+
+    def _outputs(self, shell: Shell, wanted: Mapping[str, Sequence[Line]]) -> dict[str, list[tuple[str, int]]]:
+        """Output and exit code of each line, by fact; a fact with a line that came to no end is left out and told."""
+        lines = [(name, line.text) for name, found in wanted.items() for line in found]
+        token = secrets.token_hex(4)
+        found: dict[int, tuple[str, int]] = {}
+        for command in programs.chains([text for _, text in lines], token):
+            output = shell.run(command, self._deadline.within(PROGRAM_SECONDS))
+            found |= programs.unchain(output.stdout, token)
+        outputs: dict[str, list[tuple[str, int]]] = {name: [] for name in wanted}
+        for number, (name, text) in enumerate(lines):
+            if number in found:
+                outputs[name].append(found[number])
+            else:
+                self._missing([name], WireError(Status.FAILED, f"{text} came to no end"))
+        return {name: answers for name, answers in outputs.items() if name not in self._found}
+
+    def _rows(self, name: str, lines: Sequence[Line], outputs: Sequence[tuple[str, int]]) -> Value:
+        """One row for each line: the values in it, exit code and output. A code other than 0 is an answer as well."""
+        read = self._queries[name].read
+        assert isinstance(read, ProgramQuery)  # noqa: S101 - only programs have placeholders
+        return [
+            {**line.values, "exit_code": code, "output": programs.parse(read, text) if code == 0 else None}
+            for line, (text, code) in zip(lines, outputs, strict=True)
+        ]
+
+    def _result(self, name: str, output: tuple[str, int], session: Session) -> Value:
+        read, (text, code) = self._queries[name].read, output
         if isinstance(read, RegistryQuery):
             if code == 0:
                 return registry.parse(read, text)
@@ -251,8 +292,9 @@ class Conversation:
             if registry.StdRegProv(session).exists(read.key, self._deadline):
                 raise WireError(Status.FAILED, f"reg.exe query {read.key} failed with exit code {code}")
             return registry.ABSENT
+        assert isinstance(read, ProgramQuery)  # noqa: S101 - nothing else is read by a line
         if code != 0:
-            status = Status.NOT_PRESENT if code == programs.NOT_FOUND else Status.FAILED
+            status = Status.NOT_PRESENT if code in programs.NOT_THERE else Status.FAILED
             raise WireError(status, f"{read.program} {read.arguments} failed with exit code {code}")
         return programs.parse(read, text)
 

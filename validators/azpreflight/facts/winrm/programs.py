@@ -23,8 +23,8 @@ from azpreflight.model import Value
 SYSTEM = "%SystemRoot%\\System32\\"
 AGENT = "%ProgramFiles%\\AzureConnectedMachineAgent\\"
 
-NOT_FOUND = 9009
-"""Exit code of cmd.exe for a program that does not exist."""
+NOT_THERE = frozenset({9009, 15007})
+"""Exit codes that tell absence: of the program (cmd.exe), of the event channel (wevtutil, ERROR_EVT_CHANNEL_NOT_FOUND)."""
 
 LINE_LIMIT = 8000
 """Characters of one command line; cmd.exe refuses more than 8191."""
@@ -103,6 +103,7 @@ PROGRAMS: dict[str, Program] = {
         re.compile(rf"-type=[A-Z]+ -timeout=[0-9] -retry=[0-9] {_NAME} {_NAME}"),
         "asks a DNS server for a name",
     ),
+    "type": Program(f"type {SYSTEM}drivers\\etc\\hosts", re.compile(""), "prints the hosts file, and no other"),
     "CiTool.exe": Program(SYSTEM + "CiTool.exe", re.compile(r"--list-policies -json"), "lists code integrity policies"),
     "azcmagent.exe": Program(
         AGENT + "azcmagent.exe",
@@ -110,7 +111,7 @@ PROGRAMS: dict[str, Program] = {
         "shows the state of the Arc agent",
     ),
 }
-"""By name. `cmd.exe` itself runs them in sequence; its `type` and `dir` are not used by any query yet."""
+"""By name. `cmd.exe` itself runs them in sequence; `type` is its own, for one file."""
 
 
 def program(name: str) -> Program:

@@ -7,6 +7,7 @@ from azpreflight.facts.query import CimQuery, CurlQuery, MethodQuery, ProgramQue
 from azpreflight.facts.winrm import cim, curl, programs
 from azpreflight.facts.winrm.conditions import described
 from azpreflight.facts.winrm.errors import WireError
+from azpreflight.facts.winrm.lines import lines_of
 from azpreflight.facts.winrm.probes import probes_of
 from azpreflight.model import Frozen
 from azpreflight.site.model import Node
@@ -64,7 +65,11 @@ def _of(name: str, query: Query, collection: Collection, node: Node) -> list[Req
         case WinrmQuery():
             return [Request(fact=name, operation="Enumerate", text=cim.LISTENER_URI)]
         case RegistryQuery() | ProgramQuery() as read:
-            return [Request(fact=name, operation="Command", text=programs.line_of(read))]
+            try:
+                lines = lines_of(query, read, collection.site, node)
+            except WireError as error:
+                return [Request(fact=name, operation="none", text=f"nothing is asked: {error.reason}")]
+            return [Request(fact=name, operation="Command", text=line.text) for line in lines]
         case CurlQuery() as read:
             probes = probes_of(read, name, node, collection)
             if not probes:
