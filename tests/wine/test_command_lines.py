@@ -266,9 +266,9 @@ def test_a_chain_of_full_length_runs_to_its_end(output: bytes) -> None:
 
 def test_a_missing_program_is_told_from_one_that_fails_and_one_behind_a_blank_runs(output: bytes) -> None:
     found = answers(output, "others")
-    assert found[0][1] == programs.NOT_FOUND
+    assert found[0][1] in programs.NOT_THERE
     # The stand-in does not know `show`, and says so: it was found, and was given its arguments.
-    assert found[1][1] not in (0, programs.NOT_FOUND)
+    assert found[1][1] not in {0, *programs.NOT_THERE}
     assert "show" in found[1][0]
     assert found[2][1] == 0
 

@@ -24,7 +24,7 @@ SYSTEM = "%SystemRoot%\\System32\\"
 AGENT = "%ProgramFiles%\\AzureConnectedMachineAgent\\"
 
 NOT_THERE = frozenset({9009, 15007})
-"""Exit codes that tell absence: of the program (cmd.exe), of the event channel (wevtutil, ERROR_EVT_CHANNEL_NOT_FOUND)."""
+"""Exit codes that tell absence: of the program (cmd.exe), of an event channel (ERROR_EVT_CHANNEL_NOT_FOUND)."""
 
 LINE_LIMIT = 8000
 """Characters of one command line; cmd.exe refuses more than 8191."""
