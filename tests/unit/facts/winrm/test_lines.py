@@ -52,6 +52,15 @@ def test_a_value_that_could_be_more_than_a_name_is_never_sent(tmp_path: Path, zo
     assert caught.value.status is Status.NOT_ASKED
 
 
+def test_more_lines_than_a_query_may_have_are_said_and_not_cut(tmp_path: Path) -> None:
+    site = site_with(tmp_path, "edge.example")
+    bind = dict.fromkeys("abcdefg", "site.dns_servers")
+    read = msgspec.structs.replace(READ, arguments="-type=A -timeout=3 -retry=3 {a} {b}")
+    with pytest.raises(WireError, match="more than 64 command lines") as caught:
+        lines_of(msgspec.structs.replace(QUERY, bind=bind), read, site, site.nodes[0])
+    assert caught.value.status is Status.NOT_ASKED
+
+
 def test_what_is_not_declared_is_not_asked(tmp_path: Path) -> None:
     site = site_with(tmp_path, "edge.example")
     bind = {"name": "site.ntp_servers", "server": "site.dns_servers"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import NamedTuple
 
 import msgspec
@@ -29,7 +30,7 @@ def lines_of(query: Query, read: RegistryQuery | ProgramQuery, site: Site, node:
     """The command lines that answer a query.
 
     Raises:
-        WireError: a value is not declared, or cannot be part of a command line. Nothing is asked then.
+        WireError: a value is not declared or cannot be part of a command line, or there are too many. Nothing is asked.
     """
     if isinstance(read, RegistryQuery) or not query.bind:
         return [Line({}, line_of(read))]
@@ -39,8 +40,10 @@ def lines_of(query: Query, read: RegistryQuery | ProgramQuery, site: Site, node:
         if not texts:
             raise WireError(Status.NOT_ASKED, f"the site does not declare {bound}")
         choices.append(texts)
+    if math.prod(map(len, choices)) > MOST_LINES:
+        raise WireError(Status.NOT_ASKED, f"the declared values make more than {MOST_LINES} command lines")
     lines: list[Line] = []
-    for combination in itertools.islice(itertools.product(*choices), MOST_LINES):
+    for combination in itertools.product(*choices):
         values = dict(zip(query.bind, combination, strict=True))
         filled = msgspec.structs.replace(read, arguments=read.arguments.format_map(values))
         try:
