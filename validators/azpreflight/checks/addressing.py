@@ -35,6 +35,17 @@ def _on_management(view: View) -> tuple[str | None, list[Row]]:
     return alias, on_interface(addresses(view, view.node), alias)
 
 
+def _judged_management(view: View) -> tuple[str, list[Row]] | Finding:
+    """What `_on_management` gives, or the finding that says why there is nothing to judge."""
+    missing = _declared_is_missing(view)
+    if missing is not None:
+        return missing
+    alias, rows = _on_management(view)
+    if alias is None:
+        return failed("management interface", NO_MANAGEMENT_INTERFACE)
+    return alias, rows
+
+
 def _declared_is_missing(view: View) -> Finding | None:
     """The finding on a declared address that the node does not have; None when it has it, or when none is declared.
 
@@ -62,14 +73,11 @@ def static_address(view: View, _: NoParameters) -> Iterator[Finding]:
     """
     if view.profile is Profile.ACTIVE_DIRECTORY and view.site.network.management.dhcp is not False:
         raise NotApplicable("with Active Directory only where the site declares network.management.dhcp: false")
-    missing = _declared_is_missing(view)
-    if missing is not None:
-        yield missing
+    management = _judged_management(view)
+    if isinstance(management, Finding):
+        yield management
         return
-    alias, rows = _on_management(view)
-    if alias is None:
-        yield failed("management interface", NO_MANAGEMENT_INTERFACE)
-        return
+    alias, rows = management
     if not rows:
         yield failed(alias, f"{alias} has no IPv4 address", expected="a manual address", actual=None)
     for of_address in grouped(rows, "IPAddress").values():
@@ -121,14 +129,11 @@ def _reservable(view: View) -> bool:
 @check("net.one_management_address", ADDRESSES, ROUTES)
 def one_management_address(view: View, _: NoParameters) -> Iterator[Finding]:
     """Exactly one address of the management interface can carry traffic and is preferred."""
-    missing = _declared_is_missing(view)
-    if missing is not None:
-        yield missing
+    management = _judged_management(view)
+    if isinstance(management, Finding):
+        yield management
         return
-    alias, rows = _on_management(view)
-    if alias is None:
-        yield failed("management interface", NO_MANAGEMENT_INTERFACE)
-        return
+    alias, rows = management
     states = {
         found: told(of_address, "AddressState", str) for (found,), of_address in grouped(rows, "IPAddress").items()
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -121,6 +122,30 @@ def _unknown(rows: list[Row], name: str, expected: list[Value]) -> str | None:
     return None
 
 
+def _compared(
+    rows: list[Row],
+    name: str,
+    *,
+    subject: str,
+    holds: Callable[[Any], bool],
+    comparable: list[Value],
+    expected: Value,
+    otherwise: str,
+) -> Finding:
+    """Whether a property of the rows about one thing `holds`; not judged when no `comparable` value has its type."""
+    actual = rows[0][name]
+    if (reason := _unknown(rows, name, comparable)) is not None:
+        return unjudged(subject, f"{subject} is not known: {reason}", expected=expected, actual=actual)
+    return judged(
+        holds(actual),
+        subject,
+        if_good=f"{subject} is {actual}",
+        if_bad=f"{subject} is {actual}, {otherwise}",
+        expected=expected,
+        actual=actual,
+    )
+
+
 def _needs(parameters: Rows) -> tuple[str, ...]:
     return (parameters.fact,)
 
@@ -133,17 +158,14 @@ def equals(view: View, parameters: Equals) -> Iterator[Finding]:
         yield _nothing(parameters, expected=parameters.properties)
     for prefix, of_thing in _things(parameters, rows):
         for name, expected in parameters.properties.items():
-            subject, actual = f"{prefix}{name}", of_thing[0][name]
-            if (reason := _unknown(of_thing, name, [expected])) is not None:
-                yield unjudged(subject, f"{subject} is not known: {reason}", expected=expected, actual=actual)
-                continue
-            yield judged(
-                same(actual, expected),
-                subject,
-                if_good=f"{subject} is {actual}",
-                if_bad=f"{subject} is {actual}, not {expected}",
+            yield _compared(
+                of_thing,
+                name,
+                subject=f"{prefix}{name}",
+                holds=partial(same, expected),
+                comparable=[expected],
                 expected=expected,
-                actual=actual,
+                otherwise=f"not {expected}",
             )
 
 
@@ -154,17 +176,14 @@ def at_least(view: View, parameters: AtLeast) -> Iterator[Finding]:
     if not rows:
         yield _nothing(parameters, expected=parameters.minimum)
     for prefix, of_thing in _things(parameters, rows):
-        subject, actual = f"{prefix}{parameters.property}", of_thing[0][parameters.property]
-        if (reason := _unknown(of_thing, parameters.property, [parameters.minimum])) is not None:
-            yield unjudged(subject, f"{subject} is not known: {reason}", expected=parameters.minimum, actual=actual)
-            continue
-        yield judged(
-            actual >= parameters.minimum,
-            subject,
-            if_good=f"{subject} is {actual}",
-            if_bad=f"{subject} is {actual}, less than {parameters.minimum}",
+        yield _compared(
+            of_thing,
+            parameters.property,
+            subject=f"{prefix}{parameters.property}",
+            holds=lambda actual: actual >= parameters.minimum,
+            comparable=[parameters.minimum],
             expected=parameters.minimum,
-            actual=actual,
+            otherwise=f"less than {parameters.minimum}",
         )
 
 
@@ -179,17 +198,14 @@ def one_of(view: View, parameters: OneOf) -> Iterator[Finding]:
     if not rows:
         yield _nothing(parameters, expected=expected)
     for prefix, of_thing in _things(parameters, rows):
-        subject, actual = f"{prefix}{parameters.property}", of_thing[0][parameters.property]
-        if (reason := _unknown(of_thing, parameters.property, expected)) is not None:
-            yield unjudged(subject, f"{subject} is not known: {reason}", expected=expected, actual=actual)
-            continue
-        yield judged(
-            any(same(actual, value) for value in expected),
-            subject,
-            if_good=f"{subject} is {actual}",
-            if_bad=f"{subject} is {actual}, none of {', '.join(str(value) for value in expected)}",
+        yield _compared(
+            of_thing,
+            parameters.property,
+            subject=f"{prefix}{parameters.property}",
+            holds=lambda actual: any(same(actual, value) for value in expected),
+            comparable=expected,
             expected=expected,
-            actual=actual,
+            otherwise=f"none of {', '.join(str(value) for value in expected)}",
         )
 
 
