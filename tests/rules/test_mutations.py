@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from azpreflight.model import Outcome
 from azpreflight.packs.load import find_packs, load_packs, read_document
 from azpreflight.packs.model import Example
 from azpreflight.testing import examples_of, judge_example, merged
+from unit.checks.judging import replaced
 
 PACKS = load_packs()
 CHECKS = check_registry()
@@ -63,16 +63,6 @@ def changes(value: Any, words: list[str], numbers: list[int]) -> Iterator[Any]:
         case dict():
             for key, part in value.items():
                 yield from ({**value, key: changed} for changed in itertools.islice(changes(part, words, numbers), 6))
-
-
-def replaced(whole: Any, path: Path, value: Any) -> Any:
-    """A copy of `whole` with another value at `path`."""
-    result = copy.deepcopy(whole)
-    place = result
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    return result
 
 
 def mutants(pack: str, example: Example) -> Iterator[Example]:

@@ -17,10 +17,9 @@ import dns.flags
 import dns.message
 import dns.rrset
 
-from servers.processes import Daemon, StartError, find_program, free_port
+from servers.processes import STARTS, Daemon, StartError, find_program, free_port
 
 HOST = "127.0.0.1"
-STARTS = 3
 
 
 class Endpoint(NamedTuple):
@@ -108,17 +107,7 @@ class Bind:
         self.endpoint = Endpoint(HOST, 0)
 
     def __enter__(self) -> Self:
-        for left in reversed(range(STARTS)):
-            self.endpoint = Endpoint(HOST, free_port())
-            self._configure()
-            try:
-                self._daemon.start(self._ready)
-            except StartError:
-                # Somebody else may have taken the port meanwhile.
-                if not left:
-                    raise
-            else:
-                break
+        self._daemon.start_configured(self._configure, self._ready)
         return self
 
     def __exit__(
@@ -134,6 +123,7 @@ class Bind:
         return " running\n" in self._daemon.log
 
     def _configure(self) -> None:
+        self.endpoint = Endpoint(HOST, free_port())
         folder = self._folder
         allowed = "none" if self._view.refuses else "any"
         # Every file that BIND may write is named, and lies in the folder.

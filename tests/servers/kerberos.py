@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from servers.processes import Daemon, find_program, free_port
+from servers.processes import Daemon, environment, find_program, free_port
 
 HOST = "127.0.0.1"
 
@@ -136,14 +136,5 @@ class Realm:
 @contextlib.contextmanager
 def running_realm(folder: Path, users: Mapping[str, str], hosts: list[str]) -> Iterator[Realm]:
     """A realm that this process lives in while it runs."""
-    with Realm(folder, users, hosts) as realm:
-        before = {name: os.environ.get(name) for name in realm.environment}
-        os.environ.update(realm.environment)
-        try:
-            yield realm
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+    with Realm(folder, users, hosts) as realm, environment(realm.environment):
+        yield realm

@@ -7,12 +7,14 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
+STARTS = 3
+"""How often a server is started: somebody else may take a free port before the server does."""
 # Debian keeps daemons out of the path of ordinary users.
 _MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 
@@ -51,6 +53,21 @@ def free_port(hosts: Iterable[str] = ("127.0.0.1",)) -> int:
     raise StartError("no free port found")
 
 
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process, and leave them as they were before."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 class Daemon:
     """A program that runs in the foreground until it is stopped, its output in `log` in its folder."""
 
@@ -87,6 +104,22 @@ class Daemon:
         except BaseException:
             self.stop()
             raise
+
+    def start_configured(self, configure: Callable[[], None], ready: Callable[[], bool]) -> None:
+        """`start` after `configure`, which chooses free ports; both again while the program does not start.
+
+        Raises:
+            StartError: as `start`, of the last time.
+        """
+        for left in reversed(range(STARTS)):
+            configure()
+            try:
+                self.start(ready)
+            except StartError:
+                if not left:
+                    raise
+            else:
+                break
 
     def _wait(self, ready: Callable[[], bool]) -> None:
         assert self._process is not None

@@ -1,10 +1,8 @@
 """The WinRM endpoint of the tests, driven by pywinrm: every habit and every fault that a client must cope with."""
 
 import base64
-import datetime
 import http.client
 import http.server
-import ipaddress
 import re
 import socket
 import threading
@@ -20,14 +18,11 @@ from xml.sax.saxutils import escape, quoteattr
 import pytest
 import requests
 import spnego
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from winrm.exceptions import InvalidCredentialsError, WinRMTransportError, WSManFaultError
 from winrm.protocol import Protocol
 from winrm.transport import Transport
 
+from servers.tls import self_signed
 from servers.winrm import DELETE, Fault, Misbehaviour, Scenario, Shape, WinRMServer, load_scenario
 
 ENUMERATION = "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
@@ -233,28 +228,7 @@ def client(server: WinRMServer) -> Client:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "azl-n01")])
-    now = datetime.datetime.now(datetime.UTC)
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
-    cert_file.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return cert_file, key_file
+    return self_signed(tmp_path_factory.mktemp("tls"), "azl-n01", "127.0.0.1")
 
 
 def https(

@@ -20,10 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from servers.processes import Daemon, StartError, find_program, free_port
+from servers.processes import Daemon, find_program, free_port
 
 HOST = "127.0.0.1"
-STARTS = 3
 DAY = datetime.timedelta(days=1)
 
 
@@ -75,20 +74,36 @@ class Authority:
             .add_extension(self._identifier, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        stem = f"{certificate.serial_number:x}"
-        files = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
-        files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files.key.touch(mode=0o600)
-        files.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return files
+        return _written(self._folder, certificate, key)
 
     def context(self) -> ssl.SSLContext:
         """What a client uses that trusts this authority and no other."""
         return ssl.create_default_context(cafile=str(self.file))
+
+
+def self_signed(folder: Path, *names: str) -> Certificate:
+    """A certificate that is its own authority, as nodes make for WinRM; the first name is its subject."""
+    now = datetime.datetime.now(datetime.UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    certificate = (
+        _builder(subject, subject, key, now - DAY, now + DAY)
+        .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return _written(folder, certificate, key)
+
+
+def _written(folder: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Certificate:
+    stem = f"{certificate.serial_number:x}"
+    files = Certificate(folder / f"{stem}.pem", folder / f"{stem}.key")
+    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files.key.touch(mode=0o600)
+    files.key.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
 
 
 def _builder(
@@ -178,16 +193,7 @@ class Nginx:
         return self._ports[name]
 
     def __enter__(self) -> Self:
-        for left in reversed(range(STARTS)):
-            self._configure()
-            try:
-                self._daemon.start(self._ready)
-            except StartError:
-                # Somebody else may have taken a port meanwhile.
-                if not left:
-                    raise
-            else:
-                break
+        self._daemon.start_configured(self._configure, self._ready)
         return self
 
     def __exit__(

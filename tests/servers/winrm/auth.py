@@ -3,7 +3,6 @@
 import base64
 import binascii
 import hashlib
-import os
 import struct
 import tempfile
 import threading
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import spnego
 import spnego.exceptions
+
+from servers.processes import environment
 
 ENCRYPTED_PROTOCOLS = {
     "negotiate": b"application/HTTP-SPNEGO-session-encrypted",
@@ -100,16 +101,8 @@ class Accounts:
             wanted = {"NTLM_USER_FILE": file.name}
             if self.keytab is not None:
                 wanted["KRB5_KTNAME"] = str(self.keytab)
-            before = {name: os.environ.get(name) for name in wanted}
-            os.environ.update(wanted)
-            try:
+            with environment(wanted):
                 yield
-            finally:
-                for name, value in before.items():
-                    if value is None:
-                        del os.environ[name]
-                    else:
-                        os.environ[name] = value
 
 
 def basic_credentials(header: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from collections.abc import Mapping
 from typing import Any
@@ -63,3 +64,13 @@ def findings_of(check: Check[Any], view: View, **parameters: Any) -> dict[str, F
 def outcomes_of(check: Check[Any], view: View, **parameters: Any) -> dict[str, Outcome]:
     """The outcomes of a check's findings, by subject."""
     return {subject: finding.outcome for subject, finding in findings_of(check, view, **parameters).items()}
+
+
+def replaced(whole: Any, path: tuple[str | int, ...], value: Any) -> Any:
+    """A copy of `whole` with another value at `path`."""
+    result = copy.deepcopy(whole)
+    place = result
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from azpreflight.model import Outcome
 from azpreflight.packs.load import find_packs, load_packs
 from azpreflight.packs.model import Example
 from azpreflight.testing import examples_of, judge_example
+from unit.checks.judging import replaced
 
 PACKS = load_packs()
 FOLDER = find_packs()["azure-local"]
@@ -55,15 +55,6 @@ def values(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
         yield path, value
         for index, part in enumerate(value if isinstance(value, list) else ()):
             yield from values(part, (*path, index))
-
-
-def replaced(whole: Any, path: tuple[str | int, ...], value: Any) -> Any:
-    result = copy.deepcopy(whole)
-    place = result
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    return result
 
 
 def mutants(example: Example, unknown_values: tuple[Any, ...]) -> Iterator[tuple[str, Example]]:

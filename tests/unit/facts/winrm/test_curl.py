@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import http.server
-import ipaddress
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -19,10 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,9 +25,9 @@ from azpreflight.facts.winrm.curl import Probe, rows, work_list
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Value
+from servers.tls import self_signed
 
 NAME = "node-endpoint.example.net"
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed on this machine")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -52,8 +45,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @dataclass
 class Net:
-    """What runs on loopback."""
+    """What runs on loopback, and the program that asks it."""
 
+    curl: str
     http: int
     tls: int
     tls12: int
@@ -63,33 +57,9 @@ class Net:
     paths: list[str]
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName(NAME), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "certificate.pem", folder / "key.pem"
-    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = serialization.PrivateFormat.PKCS8
-    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
-    return paths
-
-
 @pytest.fixture(scope="module")
-def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
-    certificate, key = _certificate(tmp_path_factory.mktemp("tls"))
+def net(tmp_path_factory: pytest.TempPathFactory, curl: str) -> Iterator[Net]:
+    certificate, key = self_signed(tmp_path_factory.mktemp("tls"), NAME, "127.0.0.1")
     servers: list[http.server.ThreadingHTTPServer] = []
     seen: list[str] = []
 
@@ -113,6 +83,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
         silent.listen()
         # Bound and not listening: nobody else can take the port, and connections are refused.
         yield Net(
+            curl=curl,
             http=serve(tls=False),
             tls=serve(),
             tls12=serve(ssl.TLSVersion.TLSv1_2),
@@ -143,7 +114,7 @@ def run(text: str, net: Net, *extra: str, trust: bool = True, redirect: bool = T
     config = "next\n".join(added + block for block in text.split("next\n")).replace('"NUL"', '"/dev/null"')
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     done = subprocess.run(
-        ["curl", *curl.ARGUMENTS.split()],
+        [net.curl, *curl.ARGUMENTS.split()],
         input=config.encode(),
         capture_output=True,
         env=environment,
@@ -165,7 +136,6 @@ def tls_probe(port: int, **more: Any) -> Probe:
     return Probe(scheme="https", host=NAME, port=port, **more)
 
 
-@needs_curl
 def test_all_kinds_of_ends_are_told_apart_in_one_run(net: Net) -> None:
     ok, missing = http_probe(net), http_probe(net, "/missing")
     refused = Probe(scheme="http", host=NAME, port=net.closed)
@@ -193,7 +163,6 @@ def test_all_kinds_of_ends_are_told_apart_in_one_run(net: Net) -> None:
     assert "onnect" in found[refused]["error"]
 
 
-@needs_curl
 def test_a_certificate_that_is_not_trusted_is_exit_code_60(net: Net) -> None:
     probe = tls_probe(net.tls)
     row = reach(net, probe, trust=False)[probe]
@@ -202,7 +171,6 @@ def test_a_certificate_that_is_not_trusted_is_exit_code_60(net: Net) -> None:
     assert reach(net, other)[other]["exit_code"] == 60
 
 
-@needs_curl
 def test_a_server_that_does_not_take_connections_is_not_connected(net: Net) -> None:
     with socket.socket() as full, contextlib.ExitStack() as stack:
         full.bind(("127.0.0.1", 0))
@@ -216,7 +184,6 @@ def test_a_server_that_does_not_take_connections_is_not_connected(net: Net) -> N
         assert [(row["connected"], row["exit_code"]) for row in reach(net, *probes).values()] == [(False, 28)] * 2
 
 
-@needs_curl
 def test_a_version_of_tls_is_pinned_both_ways(net: Net) -> None:
     probes = [tls_probe(port, tls=version) for port in (net.tls, net.tls12) for version in ("1.2", "1.3")]
     codes = [row["exit_code"] for row in reach(net, *probes).values()]
@@ -224,21 +191,18 @@ def test_a_version_of_tls_is_pinned_both_ways(net: Net) -> None:
     assert codes[3] == 35
 
 
-@needs_curl
 def test_more_than_one_round_of_transfers_reports_on_each_once(net: Net) -> None:
     probes = [http_probe(net, f"/{number}") for number in range(curl.PARALLEL + 10)]
     found = reach(net, *probes)
     assert [row["http_code"] for row in found.values()] == [200] * len(probes)
 
 
-@needs_curl
 def test_the_query_of_a_url_is_asked_for(net: Net) -> None:
     probe = Probe.of_url(f"http://{NAME}:{net.http}/a?b=c&d=%20")
     assert reach(net, probe)[probe]["http_code"] == 200
     assert net.paths[-1] == "/a?b=c&d=%20"
 
 
-@needs_curl
 def test_a_proxy_is_asked_and_what_goes_around_it_is_not(net: Net) -> None:
     proxy = f"http://127.0.0.1:{net.http}"
     probes = [
@@ -276,7 +240,6 @@ HOSTILE = [
 ]
 
 
-@needs_curl
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_hostile_path_or_proxy_adds_no_option(
     text: str, net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -297,7 +260,6 @@ def test_a_hostile_path_or_proxy_adds_no_option(
     assert list(tmp_path.iterdir()) == []
 
 
-@needs_curl
 @pytest.mark.parametrize(
     "url", ["file:///etc/hostname", "ftp://192.0.2.1/x", "gopher://192.0.2.1/x", "telnet://192.0.2.1"]
 )
