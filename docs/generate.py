@@ -23,10 +23,14 @@ from azpreflight.facts.query import (
     CurlQuery,
     DnsQuery,
     FromFact,
+    HttpQuery,
+    LdapQuery,
     MethodQuery,
     ProgramQuery,
     Query,
     RegistryQuery,
+    TcpQuery,
+    TlsQuery,
     WinrmQuery,
 )
 from azpreflight.facts.winrm.programs import program
@@ -169,9 +173,29 @@ def _read(query: Query) -> str:
             tls = f", with TLS {' and '.join(read.tls)} each" if read.tls else ""
             return f"`curl.exe`: {'; '.join([*table, *urls, *tcp])}{tls}"
         case DnsQuery() as read:
-            return f"DNS, type {read.type}: {', '.join(f'`{name}`' for name in read.names)}"
+            tcp = " over TCP" if read.transport == "tcp" else ""
+            return f"DNS{tcp}, type {read.type} from `{read.servers}`: {_ticked(read.names)}"
+        case TcpQuery() as read:
+            return f"TCP {', '.join(map(str, read.ports))} of {_ticked(read.hosts)}"
+        case TlsQuery() as read:
+            before = " after RDP's negotiation" if read.starts == "rdp" else ""
+            versions, ports = ", ".join(read.versions), ", ".join(map(str, read.ports))
+            return f"TLS {versions}{before} with {_ticked(read.hosts)} on {ports}"
+        case HttpQuery() as read:
+            return f"HTTP: {'; '.join([*([f'table `{read.table}`'] if read.table else []), *map(_tick, read.urls)])}"
+        case LdapQuery() as read:
+            where = "global catalog" if read.catalog else "directory"
+            return f"{where}, {read.scope} of `{read.base}` `{read.filter}`: {', '.join(read.attributes)}"
         case WinrmQuery() as read:
             return f"WinRM: {read.resource}"
+
+
+def _tick(name: str) -> str:
+    return f"`{name}`"
+
+
+def _ticked(names: Sequence[str]) -> str:
+    return ", ".join(map(_tick, names))
 
 
 def _circumstances(query: Query) -> Iterator[str]:

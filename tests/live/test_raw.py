@@ -43,13 +43,6 @@ def reached(lab: Lab) -> Endpoint:
     return Endpoint(host="127.0.0.1", port=server.http_port, https=False, certificate_name="AZL-N01")
 
 
-class NoSite:
-    """Stands for DNS, which raw answers do not hold."""
-
-    def collect_site(self, collection: object, deadline: object, keep: object) -> None:
-        """Nothing comes."""
-
-
 def raw_of(lab: Lab, folder: Path) -> Facts:
     """The facts of a collection, whose raw answers stay in `folder/raw`."""
     return collect(
@@ -65,7 +58,7 @@ def replayed(lab: Lab, folder: Path) -> Facts:
     """The facts that the same code makes of raw answers alone."""
     collection = Preflight(load_site(lab.site), Options()).plan.collection
     source = WinrmSource(Credential(lab.credential.username, ""), endpoint_of, channel_of=RawReplay(folder).channel_of)
-    return gather(collection, source, NoSite(), Limits())
+    return gather(collection, source, (), Limits())
 
 
 def comparable(facts: Facts) -> dict[tuple[str, str], tuple[Status, object, str]]:
@@ -109,11 +102,11 @@ def test_every_fact_that_the_packs_know_replays(tmp_path: Path) -> None:
     with running_lab(tmp_path, 1) as lab:
         kept = RawFolder(tmp_path / "raw", lab.credential)
         source = WinrmSource(lab.credential, lambda _: reached(lab), channel_of=kept.channel_of)
-        live = gather(wanted(lab), source, NoSite(), Limits())
+        live = gather(wanted(lab), source, (), Limits())
     source = WinrmSource(
         Credential(lab.credential.username, ""), endpoint_of, channel_of=RawReplay(tmp_path / "raw").channel_of
     )
-    again = gather(wanted(lab), source, NoSite(), Limits())
+    again = gather(wanted(lab), source, (), Limits())
     assert comparable(again) == comparable(live)
     queries = wanted(lab).queries
     kinds = {type(queries[fact].read) for (_, fact), o in again.items() if o.status is Status.OBSERVED}

@@ -194,7 +194,7 @@ def collect(site: Path, output: Path, raw: Path | None, **values: Any) -> int:
 
 
 def _targets(collection: Collection) -> int:
-    return len(collection.site.nodes) + bool(collection.of_site)
+    return len(collection.site.nodes) + len({type(query.read) for query in collection.of_site.values()})
 
 
 def _finish(report: Report, values: dict[str, Any], redact: Redactor) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -43,6 +43,7 @@ class _Work:
     """One target's share of a collection, and what came of it."""
 
     target: str
+    shown: str
     wanted: list[str]
     ask: Callable[[Deadline, Callable[[Observation], None]], None]
     found: dict[str, Observation] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class _Work:
 def gather(
     collection: Collection,
     nodes: NodeSource,
-    site: SiteSource,
+    sites: Sequence[SiteSource],
     limits: Limits,
     progress: Callable[[str, bool], None] = lambda target, done: None,
     redact: Redactor | None = None,
@@ -72,9 +73,10 @@ def gather(
     Args:
         collection: what is wanted.
         nodes: where facts of nodes come from.
-        site: where facts of the site come from.
+        sites: where facts of the site come from; each is asked for what it reads, side by side with the nodes.
         limits: how much at once, and for how long.
-        progress: told the name of each target when it begins (False) and when it is done (True).
+        progress: told the name of each target, and of each source of the site, when it begins (False) and when it is
+            done (True).
         redact: takes secrets out of every observation before anybody sees it.
 
     Returns:
@@ -83,7 +85,7 @@ def gather(
     Raises:
         KeyboardInterrupt: as it came, after open shells were closed.
     """
-    works = _works(collection, nodes, site)
+    works = _works(collection, nodes, sites)
     waiting: queue.SimpleQueue[_Work] = queue.SimpleQueue()
     for work in works:
         waiting.put(work)
@@ -97,13 +99,13 @@ def gather(
                 return
             work.over_at = time.monotonic() + limits.node_seconds + OVERRUN_SECONDS
             work.started.set()
-            progress(work.target, False)
+            progress(work.shown, False)
             try:
                 work.ask(Deadline(limits.node_seconds, called_off), partial(work.keep, redact or Redactor()))
             except Exception as error:  # noqa: BLE001 - a defect on one node must not lose the others; it is reported
                 work.error = error
             work.done.set()
-            progress(work.target, True)
+            progress(work.shown, True)
 
     def start_worker() -> None:
         # A daemon, so that a node which does not come back cannot keep the process alive.
@@ -126,13 +128,16 @@ def gather(
     return {(o.target, o.fact): o for work in works for o in _complete(work)}
 
 
-def _works(collection: Collection, nodes: NodeSource, site: SiteSource) -> list[_Work]:
-    works = []
-    if collection.of_site:
-        works.append(_Work(collection.site.name, list(collection.of_site), partial(site.collect_site, collection)))
+def _works(collection: Collection, nodes: NodeSource, sites: Sequence[SiteSource]) -> list[_Work]:
+    works, name = [], collection.site.name
+    for source in sites:
+        if queries := collection.of_kinds(source.reads):
+            works.append(
+                _Work(name, f"{name} ({source.name})", list(queries), partial(source.collect_site, collection))
+            )
     for node in collection.site.nodes:
         if queries := collection.of_node(node):
-            works.append(_Work(node.name, list(queries), partial(nodes.collect_node, node, collection)))
+            works.append(_Work(node.name, node.name, list(queries), partial(nodes.collect_node, node, collection)))
     return works
 
 

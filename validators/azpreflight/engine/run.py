@@ -128,7 +128,7 @@ class Preflight:
         """
         phase = self.options.selection.phase
         problems = [*self._problems, *recording.holding(self._loaded.info, phase, where="recording")]
-        facts = self._gather(recording, recording, None)
+        facts = self._gather(recording, (recording,), None)
         return self._reproducible(Mode.RECORDING, facts, problems, recording.sha256)
 
     def run_site_only(self) -> Report:
@@ -166,13 +166,13 @@ class Preflight:
         return facts
 
     def _gather(
-        self, nodes: NodeSource, site: SiteSource, progress: Progress | None, redact: Redactor | None = None
+        self, nodes: NodeSource, sites: Sequence[SiteSource], progress: Progress | None, redact: Redactor | None = None
     ) -> Facts:
         quiet: Progress = progress or (lambda target, done: None)
         with self._closing:
-            return gather(self.plan.collection, nodes, site, self.options.limits, quiet, redact)
+            return gather(self.plan.collection, nodes, sites, self.options.limits, quiet, redact)
 
-    def _live(self, credential: Credential, raw: Path | None = None) -> tuple[NodeSource, SiteSource]:
+    def _live(self, credential: Credential, raw: Path | None = None) -> tuple[NodeSource, Sequence[SiteSource]]:
         # The sources load the network libraries, which a recording does without.
         from azpreflight.facts.dns import DnsSource
         from azpreflight.facts.winrm.channel import Endpoint
@@ -208,7 +208,7 @@ class Preflight:
 
         channel_of = RawFolder(raw, credential).channel_of if raw is not None else None
         winrm = WinrmSource(credential, endpoint_of, try_all=self.options.try_all_nodes, channel_of=channel_of)
-        return winrm, DnsSource(self.options.redirections.reach)
+        return winrm, (DnsSource(self.options.redirections.reach),)
 
     def _reproducible(self, mode: Mode, facts: Facts, problems: Sequence[Problem], source: str) -> Report:
         """A report in which nothing depends on when and where it was made, but for `now`."""

@@ -11,7 +11,7 @@ from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.endpoints import EndpointTable
 from azpreflight.facts.observation import Observation, Status
-from azpreflight.facts.query import Query
+from azpreflight.facts.query import Query, SiteRead
 from azpreflight.model import Phase
 from azpreflight.site.model import Node, Site
 
@@ -52,6 +52,10 @@ class Collection:
         """The queries that are asked once for the whole site."""
         return {name: query for name, query in sorted(self.queries.items()) if query.of_site}
 
+    def of_kinds(self, kinds: tuple[type[SiteRead], ...]) -> dict[str, Query]:
+        """The queries of the site that are read in one of these ways, those that others depend on first."""
+        return in_order({name: query for name, query in self.of_site.items() if isinstance(query.read, kinds)})
+
 
 def in_order(queries: Mapping[str, Query]) -> dict[str, Query]:
     """Queries in an order in which each comes after those it depends on."""
@@ -89,10 +93,20 @@ class NodeSource(Protocol):
 
 
 class SiteSource(Protocol):
-    """Where the facts of the site as a whole come from."""
+    """Where facts of the site as a whole come from."""
+
+    @property
+    def name(self) -> str:
+        """Of the source, as observations and progress show it."""
+        ...
+
+    @property
+    def reads(self) -> tuple[type[SiteRead], ...]:
+        """The kinds of queries that it answers."""
+        ...
 
     def collect_site(self, collection: Collection, deadline: Deadline, keep: Keep) -> None:
-        """Keep one observation for each query of the site; never raises for a bad server."""
+        """Keep one observation for each query of the site that it `reads`; never raises for a bad server."""
         ...
 
 

@@ -27,7 +27,7 @@ import dns.reversename
 from azpreflight.facts.collection import Collection, Keep, unobserved, utc_now
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Observation, Status
-from azpreflight.facts.query import DnsQuery
+from azpreflight.facts.query import DnsQuery, SiteRead
 from azpreflight.model import Value
 from azpreflight.site.model import Site
 from azpreflight.site.references import REFERENCES, resolve
@@ -72,6 +72,8 @@ class DnsSource:
     """
 
     reached_at: Callable[[str, int], tuple[str, int]]
+    name = SOURCE
+    reads: tuple[type[SiteRead], ...] = (DnsQuery,)
 
     def collect_site(self, collection: Collection, deadline: Deadline, keep: Keep) -> None:
         """Keep one observation for each DNS query. Each server, name and type is asked once, whatever queries share it.
@@ -81,7 +83,7 @@ class DnsSource:
         """
         wanted = {
             name: questions_of(query.read, collection.site)
-            for name, query in collection.of_site.items()
+            for name, query in collection.of_kinds(self.reads).items()
             if isinstance(query.read, DnsQuery)
         }
         rows = self._rows([question for found in wanted.values() for question in found], deadline)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 from azpreflight.model import Frozen, Sureness
+from azpreflight.site.model import Port
 
 FactName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
 Reference = str
@@ -92,29 +93,88 @@ class CurlQuery(Frozen, tag_field="from", tag="curl"):
     table: str | None = None
     urls: tuple[str, ...] = ()
     tcp: tuple[str, ...] = ()
-    ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65535)], ...] = ()
+    ports: tuple[Port, ...] = ()
     tls: tuple[Literal["1.2", "1.3"], ...] = ()
 
 
 class DnsQuery(Frozen, tag_field="from", tag="dns"):
-    """Names asked of every declared DNS server from the machine that runs azpreflight.
+    """Names asked of every DNS server, from the machine that runs azpreflight.
 
-    names: references (`site.node_fqdns`) or literal names.
+    names: references (`site.node_fqdns`) or literal names. servers: a reference to those that are asked.
+    transport: `tcp` for questions that only a TCP connection may carry; over `udp`, TCP follows where an answer is cut.
     """
 
     names: tuple[str, ...]
     type: Literal["A", "AAAA", "PTR", "SOA", "NS", "SRV", "CNAME"]
+    servers: Reference = "site.dns_servers"
+    transport: Literal["udp", "tcp"] = "udp"
+
+
+class TcpQuery(Frozen, tag_field="from", tag="tcp"):
+    """Ports connected to from the machine that runs azpreflight, and closed again at once.
+
+    hosts: references or literals.
+    """
+
+    hosts: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    ports: Annotated[tuple[Port, ...], msgspec.Meta(min_length=1)]
+
+
+class TlsQuery(Frozen, tag_field="from", tag="tls"):
+    """Handshakes with listeners, one for each version of TLS, from the machine that runs azpreflight.
+
+    hosts: references or literals. starts: what comes before the handshake: nothing, or RDP's own negotiation.
+    """
+
+    hosts: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    ports: Annotated[tuple[Port, ...], msgspec.Meta(min_length=1)]
+    versions: Annotated[tuple[Literal["1.0", "1.1", "1.2", "1.3"], ...], msgspec.Meta(min_length=1)]
+    starts: Literal["tls", "rdp"] = "tls"
+
+
+class HttpQuery(Frozen, tag_field="from", tag="http"):
+    """Reachability of URLs as the machine that runs azpreflight sees it: a second opinion, asked only when wanted.
+
+    table: endpoints of the pack's table of that name that the site needs. urls: URLs as they stand.
+    """
+
+    table: str | None = None
+    urls: tuple[str, ...] = ()
+
+
+class LdapQuery(Frozen, tag_field="from", tag="ldap", kw_only=True):
+    """One search in the directory of the site's domain, from the machine that runs azpreflight.
+
+    base: `root_dse`, `domain` (the domain's own naming context), `configuration`, or a distinguished name with `{name}`
+    for a bound value; one search for each of several values.
+    filter: may hold `{name}` for bound values, which are escaped there; several values are joined by OR.
+    attributes: what is asked for; each row has all of them, None where the directory gave none, and `dn`.
+    catalog: ask the global catalog, which knows the whole forest.
+    """
+
+    base: str
+    scope: Literal["base", "one", "subtree"] = "base"
+    filter: str = "(objectClass=*)"
+    attributes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    catalog: bool = False
+
+
+SiteRead: TypeAlias = DnsQuery | TcpQuery | TlsQuery | HttpQuery | LdapQuery
+"""What is asked once for the whole site, from the machine that runs azpreflight."""
+NodeRead: TypeAlias = CimQuery | MethodQuery | RegistryQuery | WinrmQuery | ProgramQuery | CurlQuery
+"""What each node is asked."""
 
 
 class Query(Frozen, kw_only=True):
     """The definition of one fact.
 
     sureness: how well this way of reading is confirmed; basis: by what.
-    bind: placeholders of `where` and where their values come from. asked_when: a fact without which (no row, or
-    not observed) this one is not asked. nodes: every node, or only the first that answers for all.
+    bind: placeholders (of `where`, `arguments`, `base`, `filter`) and where their values come from. asked_when: a fact
+    without which (no row, or not observed) this one is not asked. nodes: every node, or only the first that answers for
+    all.
     """
 
-    read: CimQuery | MethodQuery | RegistryQuery | WinrmQuery | ProgramQuery | CurlQuery | DnsQuery
+    read: NodeRead | SiteRead
     title: str
     sureness: Sureness
     basis: str
@@ -125,7 +185,7 @@ class Query(Frozen, kw_only=True):
     @property
     def of_site(self) -> bool:
         """Whether the fact belongs to the site as a whole and not to a node."""
-        return isinstance(self.read, DnsQuery)
+        return isinstance(self.read, SiteRead)
 
     @property
     def depends_on(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ import datetime
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -17,6 +18,7 @@ from azpreflight.errors import InputError
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Observation, Status
+from azpreflight.facts.query import SiteRead
 from azpreflight.model import Frozen, Phase, Problem, SiteInfo, ToolInfo
 from azpreflight.site.model import Node
 
@@ -91,6 +93,9 @@ class Recording:
         manifest: what it says of itself.
         sha256: over names and contents of its files.
     """
+
+    reads: tuple[type[SiteRead], ...] = get_args(SiteRead)
+    name = "recording"
 
     def __init__(self, folder: Path) -> None:
         """Read a folder.
@@ -182,7 +187,7 @@ class Recording:
 
     def collect_site(self, collection: Collection, deadline: Deadline, keep: Keep) -> None:
         """Keep what was recorded of the site, which may have another name today."""
-        for name in collection.of_site:
+        for name in collection.of_kinds(self.reads):
             self._replay(self.manifest.site.name, name, collection.site.name, keep)
 
     def _replay(self, recorded: str, fact: str, target: str, keep: Keep) -> None:

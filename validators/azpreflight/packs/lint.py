@@ -17,10 +17,14 @@ from azpreflight.facts.query import (
     CurlQuery,
     DnsQuery,
     FromFact,
+    HttpQuery,
+    LdapQuery,
     MethodQuery,
     ProgramQuery,
     Query,
     RegistryQuery,
+    TcpQuery,
+    TlsQuery,
 )
 from azpreflight.facts.winrm.cim import READING_METHODS
 from azpreflight.facts.winrm.programs import line_of
@@ -102,22 +106,23 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
             yield from _method(name, read, packs, where)
         case RegistryQuery() | ProgramQuery() as read:
             yield from _line(name, query, read, where)
-        case CurlQuery() as read:
+        case CurlQuery() | HttpQuery() as read:
             if read.table is not None and read.table not in packs.tables_beside(name):
                 yield unknown("table", read.table, packs.tables_beside(name), where=where)
-            yield from _references(read.tcp, where)
-        case DnsQuery() as read:
-            yield from _references(read.names, where)
+            yield from _references(read.tcp if isinstance(read, CurlQuery) else (), where)
+        case DnsQuery(names=names, servers=servers):
+            yield from _references((*names, servers), where)
+        case TcpQuery(hosts=hosts) | TlsQuery(hosts=hosts):
+            yield from _references(hosts, where)
+        case LdapQuery() as read:
+            yield from _placeholders(name, query, f"{read.base} {read.filter}", where)
 
 
 def _line(name: str, query: Query, read: RegistryQuery | ProgramQuery, where: str) -> Iterator[Problem]:
     """What the fixed list of programs says to a line, with a word for each placeholder."""
     filled = read
     if isinstance(read, ProgramQuery):
-        placeholders = set(_PLACEHOLDER.findall(read.arguments))
-        for placeholder in sorted(placeholders ^ query.bind.keys()):
-            what = "is not bound" if placeholder in placeholders else "is bound and not used"
-            yield Problem(code="placeholder", message=f"{name}: {{{placeholder}}} {what}", where=where)
+        yield from _placeholders(name, query, read.arguments, where)
         if any(isinstance(bound, FromFact) for bound in query.bind.values()):
             message = f"{name}: a program's arguments take values of the site alone"
             yield Problem(code="placeholder", message=message, where=where)
@@ -128,12 +133,20 @@ def _line(name: str, query: Query, read: RegistryQuery | ProgramQuery, where: st
         yield Problem(code="not-allowed", message=f"{name}: {error}", where=where)
 
 
+def _placeholders(name: str, query: Query, text: str, where: str) -> Iterator[Problem]:
+    """Placeholders that nothing is bound to, and bindings that no placeholder uses."""
+    used = set(_PLACEHOLDER.findall(text))
+    for placeholder in sorted(used ^ query.bind.keys()):
+        what = "is not bound" if placeholder in used else "is bound and not used"
+        yield Problem(code="placeholder", message=f"{name}: {{{placeholder}}} {what}", where=where)
+
+
 def _without_effect(name: str, query: Query, where: str) -> Iterator[Problem]:
     if query.asked_when is not None and not isinstance(query.read, (CimQuery, MethodQuery)):
         message = f"{name}: asked_when has no effect on what is read in a shell or from the site"
         yield Problem(code="no-effect", message=message, where=where)
-    if query.bind and not isinstance(query.read, (CimQuery, ProgramQuery)):
-        message = f"{name}: bind has an effect in CIM and program queries alone"
+    if query.bind and not isinstance(query.read, (CimQuery, ProgramQuery, LdapQuery)):
+        message = f"{name}: bind has an effect in CIM, program and LDAP queries alone"
         yield Problem(code="no-effect", message=message, where=where)
 
 
@@ -158,10 +171,7 @@ def _cim(name: str, query: Query, read: CimQuery, packs: PackSet, where: str) ->
     words = re.findall(r"[A-Za-z_][A-Za-z0-9_]*", _WQL_STRING.sub(" ", conditions))
     compared = tuple(dict.fromkeys(word for word in words if word.casefold() not in _WQL_WORDS))
     yield from packs.classes.check(read.namespace, read.class_, (*columns, *compared), where=where)
-    placeholders = set(_PLACEHOLDER.findall(read.where or ""))
-    for placeholder in sorted(placeholders ^ query.bind.keys()):
-        what = "is not bound" if placeholder in placeholders else "is bound and not used"
-        yield Problem(code="placeholder", message=f"{name}: {{{placeholder}}} {what}", where=where)
+    yield from _placeholders(name, query, read.where or "", where)
     # A bound value is quoted for use between quotes; anywhere else it would be part of the query.
     outside = "".join(_WQL_STRING.sub("", text) for text in (read.where, read.and_) if text)
     if "{" in outside or "{" in (read.and_ or ""):

@@ -12,7 +12,7 @@ from azpreflight.documents import Document, convert, read_bytes, read_json, read
 from azpreflight.errors import InputError, unknown
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.endpoints import EndpointTable
-from azpreflight.facts.query import CurlQuery, Query
+from azpreflight.facts.query import CurlQuery, HttpQuery, Query
 from azpreflight.model import PackInfo, Problem
 from azpreflight.packs.model import Area, ExampleFile, Pack, PackManifest, Rule
 
@@ -174,7 +174,7 @@ class PackSet:
     def table_of(self, fact: str) -> EndpointTable | None:
         """The endpoint table that a fact is read by, None when it is read by none."""
         read = self.queries[fact].read
-        return self.tables_beside(fact)[read.table] if isinstance(read, CurlQuery) and read.table else None
+        return self.tables_beside(fact)[read.table] if isinstance(read, (CurlQuery, HttpQuery)) and read.table else None
 
 
 def load_packs(names: Iterable[str] = (), *, root: Path | None = None, folders: Iterable[Path] = ()) -> PackSet:

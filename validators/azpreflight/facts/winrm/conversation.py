@@ -18,7 +18,6 @@ from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import (
     CimQuery,
     CurlQuery,
-    DnsQuery,
     MethodQuery,
     ProgramQuery,
     Query,
@@ -49,7 +48,7 @@ BACK_OFF_SECONDS = 1.0
 _AGAIN = frozenset({CONTEXT_EXPIRED, HOST_RESTARTING, PROVIDER_NOT_LOADED})
 """Faults after which the same question may succeed; asked once more."""
 
-R = TypeVar("R", CimQuery, CurlQuery, DnsQuery, MethodQuery, ProgramQuery, RegistryQuery, WinrmQuery)
+R = TypeVar("R", CimQuery, CurlQuery, MethodQuery, ProgramQuery, RegistryQuery, WinrmQuery)
 _IN_SHELL = (RegistryQuery, ProgramQuery, CurlQuery)
 
 
