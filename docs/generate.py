@@ -1,4 +1,4 @@
-"""Writes what is generated: docs/rules.md, docs/coverage-facts.md and the shipped JSON schemas.
+"""Writes what is generated: docs/rules.md, docs/coverage.md, docs/coverage-facts.md and the shipped JSON schemas.
 
 Run it after a change of rules, queries, conditions or types.
 
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from conditions import Condition, Conditions, judged
 
 from azpreflight.checks.builtin import check_registry
 from azpreflight.documents import convert, read_bytes, read_yaml
@@ -34,7 +35,7 @@ from azpreflight.facts.query import (
     WinrmQuery,
 )
 from azpreflight.facts.winrm.programs import program
-from azpreflight.model import Frozen, Severity, Sureness
+from azpreflight.model import Severity, Sureness
 from azpreflight.packs.load import PackSet, load_packs
 from azpreflight.packs.model import Rule
 from azpreflight.reports.json import report_schema
@@ -45,20 +46,6 @@ SCHEMAS = ROOT / "validators/azpreflight/schemas"
 CONDITIONS = ROOT / "docs/conditions.yaml"
 
 
-class Condition(Frozen):
-    """What answers one condition: facts, of which `part` tells how far they go; or the reason why no query does."""
-
-    facts: tuple[str, ...] = ()
-    part: str | None = None
-    reason: str | None = None
-
-
-class Conditions(Frozen):
-    """docs/conditions.yaml."""
-
-    conditions: dict[str, Condition]
-
-
 def outputs() -> dict[Path, str]:
     """Every generated file and its text."""
     site = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "azpreflight site"}
@@ -66,6 +53,7 @@ def outputs() -> dict[Path, str]:
     conditions = convert(read_yaml(read_bytes(CONDITIONS), str(CONDITIONS)), Conditions).conditions
     return {
         ROOT / "docs/rules.md": "\n".join(catalogue(packs)) + "\n",
+        ROOT / "docs/coverage.md": "\n".join(judged(packs, conditions)) + "\n",
         ROOT / "docs/coverage-facts.md": "\n".join(coverage(packs, conditions)) + "\n",
         SCHEMAS / "report-1.json": json.dumps(report_schema(), indent=1, ensure_ascii=False) + "\n",
         SCHEMAS / "site-1.json": json.dumps({**site, **msgspec.json.schema(Site)}, indent=1, ensure_ascii=False) + "\n",
