@@ -20,8 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azpreflight.facts.observation import Status
+from azpreflight.facts.probes import Probe
 from azpreflight.facts.winrm import curl
-from azpreflight.facts.winrm.curl import Probe, rows, work_list
+from azpreflight.facts.winrm.curl import rows, work_list
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Value

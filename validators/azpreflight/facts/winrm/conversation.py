@@ -15,6 +15,7 @@ from typing import TypeVar
 from azpreflight.facts.collection import Collection, Keep, unobserved, utc_now
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Observation, Status
+from azpreflight.facts.probes import Probe, probes_of
 from azpreflight.facts.query import (
     CimQuery,
     CurlQuery,
@@ -29,7 +30,6 @@ from azpreflight.facts.winrm.conditions import conditions
 from azpreflight.facts.winrm.errors import Fault, Rejected, WireError
 from azpreflight.facts.winrm.faults import CONTEXT_EXPIRED, HOST_RESTARTING, PROVIDER_NOT_LOADED, QUOTAS
 from azpreflight.facts.winrm.lines import Line, lines_of
-from azpreflight.facts.winrm.probes import probes_of
 from azpreflight.facts.winrm.session import Session
 from azpreflight.facts.winrm.shell import Shell, open_shell
 from azpreflight.model import Value
@@ -303,7 +303,7 @@ class Conversation:
             name: probes_of(read, name, self._node, self._collection) for name, read in self._open(CurlQuery).items()
         }
         probes = list(dict.fromkeys(probe for found in wanted.values() for probe in found))
-        rows: dict[curl.Probe, Value] = {}
+        rows: dict[Probe, Value] = {}
         if probes:
             site = self._collection.site
             command = programs.program("curl.exe").line(curl.ARGUMENTS)

@@ -10,48 +10,18 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
 
 from azpreflight.facts.observation import Status
+from azpreflight.facts.probes import Probe
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
-from azpreflight.model import Frozen, Value
+from azpreflight.model import Value
 
 PARALLEL = 50
 CONNECT_SECONDS = 8
 TRANSFER_SECONDS = 15
 TCP_SECONDS = 5
 ARGUMENTS = f"-q -sS -Z --parallel-max {PARALLEL} -K -"
-
-
-class Probe(Frozen):
-    """One thing to reach. scheme: `http`, `https`, or `tcp` for a bare connection. tls: the one version allowed."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str = "/"
-    tls: str | None = None
-
-    @classmethod
-    def of_url(cls, url: str, tls: str | None = None) -> Probe:
-        """The probe of an `http` or `https` URL."""
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return cls(scheme=parts.scheme, host=parts.hostname or "", port=port, path=path, tls=tls)
-
-    @property
-    def url(self) -> str:
-        """What is asked for, and what the row of the fact names."""
-        default = {"http": 80, "https": 443}.get(self.scheme)
-        port = "" if self.port == default else f":{self.port}"
-        return f"{self.scheme}://{self.authority}{port}{'' if self.scheme == 'tcp' else self.path}"
-
-    @property
-    def authority(self) -> str:
-        """The host as it stands in a URL: an IPv6 address in brackets."""
-        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def seconds_needed(probes: Sequence[Probe]) -> float:
