@@ -10,7 +10,7 @@ from pathlib import Path
 
 from azpreflight import Phase, load_site
 from azpreflight.facts.endpoints import needed, probe_of
-from azpreflight.facts.winrm.curl import Probe
+from azpreflight.facts.probes import Probe
 from azpreflight.packs.load import load_packs
 from servers.dns import DnsServer, View, Zone
 from servers.tls import HOST, Authority, Nginx, OddPorts, Site

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from azpreflight.checks import outbound
+from azpreflight.checks import attempts, outbound
 from azpreflight.checks.view import Row
 from azpreflight.facts.endpoints import EndpointTable, needed, probe_of
+from azpreflight.facts.probes import Probe
 from azpreflight.facts.query import CurlQuery
-from azpreflight.facts.winrm.curl import Probe
 from azpreflight.model import Outcome, Phase
 from azpreflight.packs.load import load_packs
 from azpreflight.site.model import KeyVault, Proxy, Site
@@ -160,11 +160,11 @@ class TestReachable:
         (row("h", http_code=407), "the proxy refused"),
         (row("h", exit_code=56, error="Recv failure: Connection was reset"), "Recv failure: Connection was reset"),
         (row("h", exit_code=92), "curl ended with 92"),
-        *[(row("h", http_code=200, exit_code=exit_code), "the TLS session failed") for exit_code in outbound.TLS_EXITS],
+        *[(row("h", http_code=200, exit_code=exit_code), "the TLS session failed") for exit_code in attempts.TLS_EXITS],
     ],
 )
 def test_reasons(answer: Any, reason: str) -> None:
-    assert outbound.attempt_of(answer) == outbound.Attempt(False, reason)
+    assert attempts.attempt_of(answer) == attempts.Attempt(False, reason)
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ def test_reasons(answer: Any, reason: str) -> None:
     ],
 )
 def test_a_probe_that_failed_by_itself_says_nothing_of_the_path(answer: Any) -> None:
-    assert outbound.attempt_of(answer).reached is None
+    assert attempts.attempt_of(answer).reached is None
     found = reached(rows_for(SITE, mcr={**answer, "host": "mcr.microsoft.com"}))
     assert found["mcr.microsoft.com:443"] is Outcome.ERROR
 
 
 @pytest.mark.parametrize("exit_code", [0, 22, 23, 28, 63])
 def test_a_status_proves_the_path_whatever_became_of_the_rest(exit_code: int) -> None:
-    assert outbound.attempt_of(Row("a.b", "N1", row("h", http_code=403, exit_code=exit_code))).reached is True
+    assert attempts.attempt_of(Row("a.b", "N1", row("h", http_code=403, exit_code=exit_code))).reached is True
 
 
 class TestBehindAProxy:
