@@ -62,10 +62,11 @@ def reachable(view: View, parameters: Probed) -> Iterator[Finding]:
         raise NotApplicable("an Arc gateway carries all but what AZL-FW-025 judges")
     yield from _reached(view, rest, wanted, parameters.fact)
     for field, endpoints in undecided(table, view.site, view.phase).items():
-        words = dict.fromkeys(word for endpoint in endpoints for word in (endpoint.services or (endpoint.vendor,)))
-        uses = ", ".join(sorted(str(word) for word in words))
-        message = f"{len(endpoints)} endpoints were not probed: the site does not declare {field} ({uses})"
-        yield irrelevant(field, message, actual=len(endpoints))
+        words = {str(word) for endpoint in endpoints for word in (*endpoint.services, endpoint.vendor) if word}
+        names = {(endpoint.host, endpoint.port) for endpoint in endpoints}
+        uses = ", ".join(sorted(words))
+        message = f"endpoints not probed, as the site does not declare {field}: {len(names)} ({uses})"
+        yield irrelevant(field, message, actual=len(names))
 
 
 @check("outbound.direct", parameters=Probed, needs=lambda parameters: (parameters.fact,))
