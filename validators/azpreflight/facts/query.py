@@ -87,7 +87,8 @@ class CurlQuery(Frozen, tag_field="from", tag="curl"):
     """Reachability as the node sees it, asked of `curl.exe`.
 
     table: endpoints of the pack's table of that name that the site needs. urls: URLs as they stand.
-    tcp: hosts (references or literals) whose `ports` are connected to. tls: versions to pin, for each URL.
+    tcp: hosts (references or literals) whose `ports` are connected to; without `ports`, each names its own, as
+    `site.proxy_ports` does (`proxy.edge.example:3128`). tls: versions to pin, for each URL.
     """
 
     table: str | None = None
