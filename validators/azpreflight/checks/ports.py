@@ -201,8 +201,10 @@ def _dns(view: View, server: str, rows: list[Row]) -> Finding:
         return unjudged(subject, f"it is not known whether {server} answers the node: nslookup told nothing")
     if _answers(output, server):
         return passed(subject, f"{server} answers the node")
-    asked = [row for row in view.rows(OPERATOR_ANSWERS) if row["server"] == server]
-    if any(row["answers"] for row in asked):
+    answers = told([row for row in view.rows(OPERATOR_ANSWERS) if row["server"] == server], "answers", list)
+    if answers is None:
+        return unjudged(subject, f"{server} gives the node no answer, and what it gives the operator is not known")
+    if answers:
         message = f"{server} answers the operator and not the node: a firewall drops UDP 53 between them"
         return failed(subject, message, expected="an answer", actual="no answer")
     return irrelevant(subject, f"{server} has no answer for the operator either, which is judged apart")

@@ -24,7 +24,7 @@ from azpreflight.checks.proxy_settings import (
 from azpreflight.checks.ranges import single
 from azpreflight.checks.reach import CONNECTED, FILTERED, NAME_UNKNOWN, REFUSED, connection, port_rows
 from azpreflight.checks.subnets import ReservedRanges, reserved_hit
-from azpreflight.checks.view import NotApplicable, View
+from azpreflight.checks.view import NotApplicable, NotObserved, View
 from azpreflight.facts.observation import Status
 from azpreflight.model import Finding, Value
 from azpreflight.site.references import resolve
@@ -198,11 +198,11 @@ def arc_agent(view: View, _: NoParameters) -> Iterator[Finding]:
     if view.observation(AGENT_CONFIG).status is Status.NOT_PRESENT:
         raise NotApplicable("there is no Arc agent on the node")
     settings = _agent_settings(view)
-    url = settings.get("proxy.url")
-    if not isinstance(url, str):
-        yield unjudged("proxy.url", "the agent does not tell its proxy.url")
+    url, kind = settings.get("proxy.url"), settings.get("connection.type", "default")
+    if not isinstance(url, str) or not isinstance(kind, str):
+        yield unjudged("proxy.url", "the agent does not tell its proxy.url, or its way to Azure")
         return
-    if same(settings.get("connection.type"), "gateway"):
+    if same(kind, "gateway"):
         yield _through_gateway(view.value(AGENT))
     found = places(view)
     if not url:
@@ -244,11 +244,16 @@ def _through_gateway(agent: Value) -> Finding:
 
 
 def _agent_settings(view: View) -> dict[str, Value]:
-    """The agent's settings by name; those that it does not tell, in whatever form, are missing."""
+    """The agent's settings by name, regardless of letter case.
+
+    Raises:
+        NotObserved: the answer has another form, so that a setting that is missing may be there.
+    """
     value = view.value(AGENT_CONFIG)
     entries = value.get("LocalSettings") if isinstance(value, dict) else None
     found: dict[str, Value] = {}
-    for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and isinstance(entry.get("Key"), str):
-            found[entry["Key"].casefold()] = entry.get("Value")
+    for entry in entries if isinstance(entries, list) else [None]:
+        if not isinstance(entry, dict) or not isinstance(entry.get("Key"), str):
+            raise NotObserved(AGENT_CONFIG, view.node.name, Status.FAILED, "the agent's settings have another form")
+        found[entry["Key"].casefold()] = entry.get("Value")
     return found

@@ -1,4 +1,4 @@
-"""What the security baseline sets for TLS beside its versions: DTLS, cipher suites, curves; and what .NET makes of it."""
+"""What the security baseline sets for TLS beside its versions: DTLS, cipher suites, curves; and TLS in .NET."""
 
 from __future__ import annotations
 
