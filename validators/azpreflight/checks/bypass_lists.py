@@ -16,6 +16,7 @@ from azpreflight.checks.check import NoParameters, check, failed, irrelevant, ju
 from azpreflight.checks.proxy_settings import FACTS, NO_PROXY, VARIABLES, used_places
 from azpreflight.checks.ranges import address, cluster_address, network, pool_spans
 from azpreflight.checks.view import NotApplicable, View
+from azpreflight.facts.proxies import covers
 from azpreflight.model import Finding, Frozen
 from azpreflight.site.model import is_subnet
 
@@ -57,18 +58,6 @@ def lists(view: View) -> list[BypassList]:
         raise NotApplicable("no place of the node names a proxy")
     found = {NO_PROXY if place.name in VARIABLES.values() else place.name: place.bypass or "" for place in named}
     return [BypassList(name, text) for name, text in found.items()]
-
-
-def covers(entry: str, host: str) -> bool:
-    """Whether an entry is meant to hold for a name or an address, in either notation."""
-    host = host.casefold()
-    if address(host) is not None:
-        return host in _addresses([entry])
-    if entry == "<local>":
-        return "." not in host
-    if entry.startswith("."):
-        return host.endswith(entry)
-    return re.fullmatch(".*".join(map(re.escape, entry.split("*"))), host) is not None
 
 
 def _addresses(entries: Iterable[str]) -> IPSet:
