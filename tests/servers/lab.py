@@ -14,6 +14,9 @@ from servers.winrm import Misbehaviour, Scenario, WinRMServer, load_scenario
 USER = "azl-ops"
 PASSWORD = "Correct-Horse-9-Battery"
 
+PEERS = ("192.0.2.11", "192.0.2.12")
+"""Nodes that answer each other's echo requests."""
+
 SITE = """\
 name: edge-lab
 profile: local-identity
@@ -39,10 +42,10 @@ administrator: {name: azl-ops}
 def node_scenario(number: int, base: str = "healthy") -> Scenario:
     """The scenario of node AZL-N01, AZL-N02, ... with its own names and addresses."""
     scenario = load_scenario(base)
-    if number == 1:
-        return scenario
-    name = f"AZL-N{number:02}"
-    return scenario.substituted({"AZL-N01": name, "azl-n01": name.casefold(), "192.0.2.11": f"192.0.2.{10 + number}"})
+    if number > 1:
+        name, address = f"AZL-N{number:02}", f"192.0.2.{10 + number}"
+        scenario = scenario.substituted({"AZL-N01": name, "azl-n01": name.casefold(), "192.0.2.11": address})
+    return scenario.patched({"ping": dict.fromkeys(PEERS, 0)})
 
 
 @dataclass

@@ -17,6 +17,8 @@ from servers.tls import HOST, Authority, Nginx, OddPorts, Site
 
 RECORDS = {"azl-n01": ["A 192.0.2.11"], "azl-n02": ["A 192.0.2.12"], "azl-cl01": ["A 192.0.2.20"]}
 PUBLIC = Zone("azure.com", {"management": ["A 203.0.113.10"]})
+NODE_PORTS = (445, 3343, 5985, 30301)
+"""Where something listens on every node."""
 POOL = [f"192.0.2.{last}" for last in range(20, 26)]
 
 
@@ -37,6 +39,7 @@ class Outside:
         closed = self._ports["closed"]
         routes = [f"{host}::{HOST}:{closed}" for host in blocked]
         routes += [f"{address}::{HOST}:{self._ports['silent']}" for address in POOL]
+        routes += [f":{port}:{HOST}:{self._ports['http']}" for port in NODE_PORTS]
         routes += [f":443:{HOST}:{self._ports['https']}", f":80:{HOST}:{self._ports['http']}", f"::{HOST}:{closed}"]
         options = [part for route in routes for part in ("--connect-to", route)]
         return [*options, "--cacert", str(self._ca_file)]

@@ -27,7 +27,7 @@ class Proxies(Frozen):
     def of(self, scheme: str, host: str) -> str | None:
         """The proxy on the way to a host; None for none."""
         proxy = {"http": self.http, "https": self.https}.get(scheme)
-        return None if proxy is None or any(_covers(entry, host) for entry in self.around) else proxy
+        return None if proxy is None or any(covers(entry, host) for entry in self.around) else proxy
 
 
 class UnknownProxyError(Exception):
@@ -122,7 +122,7 @@ def _with_subdomains(entries: Iterable[str]) -> Iterable[str]:
             yield f".{entry}"
 
 
-def _covers(entry: str, host: str) -> bool:
+def covers(entry: str, host: str) -> bool:
     """Whether an entry of a bypass list is meant for a host: a name, `.domain`, `*` for any text, CIDR, `<local>`."""
     # A list may name ports and schemes; what goes around the proxy is the host.
     pattern = re.sub(r"^[a-z]+://|(?<=[^:]):\d{1,5}$", "", entry.strip().casefold())

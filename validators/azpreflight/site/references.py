@@ -28,6 +28,9 @@ MOST_POOL_ADDRESSES = 1024
 """More addresses than this are not looked at one by one; a deployment uses 255 at most."""
 
 
+DEFAULT_PORTS: Mapping[str, int] = MappingProxyType({"http": 80, "https": 443})
+"""Ports of URLs that name none."""
+
 MANAGEMENT_HOSTS: Mapping[Cloud, str] = MappingProxyType(
     {
         Cloud.PUBLIC: "management.azure.com",
@@ -135,6 +138,17 @@ def _adapters(site: Site, traffic: Traffic) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _proxies(site: Site) -> tuple[str, ...]:
+    return _given(site.proxy.http, site.proxy.https)
+
+
+def _host_and_port(url: str) -> str:
+    """What `url` connects to, as `proxy.edge.example:3128`; its port is the scheme's where it names none."""
+    scheme, _, rest = url.rpartition("://")
+    authority = rest.partition("/")[0].rpartition("@")[2]
+    return authority if re.search(r":[0-9]+$", authority) else f"{authority}:{DEFAULT_PORTS.get(scheme.lower(), 80)}"
+
+
 REFERENCES: Mapping[str, Reference] = MappingProxyType(
     {
         "site.name": lambda site, _: _given(site.name),
@@ -164,6 +178,7 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
         "site.diagnostics_storage_account": lambda site, _: _given(site.azure.diagnostics_storage_account),
         "site.http_proxy": lambda site, _: _given(site.proxy.http),
         "site.https_proxy": lambda site, _: _given(site.proxy.https),
+        "site.proxy_ports": lambda site, _: tuple(dict.fromkeys(_host_and_port(url) for url in _proxies(site))),
         "node.name": lambda _, node: _given(node.name) if node else (),
         "node.address": lambda _, node: _given(node.address) if node else (),
         "node.fqdn": lambda site, node: _given(site.fqdn(node.name)) if node else (),
