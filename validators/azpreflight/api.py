@@ -42,6 +42,7 @@ def run(
     jobs: int = Limits.jobs,
     node_timeout: float = Limits.node_seconds,
     try_all_nodes: bool = False,
+    from_operator: bool = False,
 ) -> Report:
     """Judge a site: live with a credential, from a recording, or by its declaration alone.
 
@@ -60,12 +61,14 @@ def run(
         jobs: nodes at a time.
         node_timeout: seconds for all questions to one node.
         try_all_nodes: go on to further nodes after one has rejected the credential.
+        from_operator: ask for outbound URLs from this machine as well, as a second opinion that decides nothing. With a
+            recording: take what was recorded of it into account.
 
     Raises:
         InputError: something that was given is wrong; its `problems` name all of it.
     """
     options = _options(
-        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip), site_only),
+        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip), site_only, from_operator),
         packs=packs,
         fail_on=choice(Severity, fail_on, "fail_on"),
         now=now,
@@ -95,6 +98,7 @@ def collect(
     node_timeout: float = Limits.node_seconds,
     try_all_nodes: bool = False,
     raw: str | Path | None = None,
+    from_operator: bool = False,
 ) -> Facts:
     """Record the facts of a site into a new folder and judge nothing.
 
@@ -105,7 +109,7 @@ def collect(
         InputError: something that was given is wrong, or a folder cannot be written.
     """
     options = _options(
-        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip)),
+        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip), from_operator=from_operator),
         packs=packs,
         connect_to=connect_to,
         limits=Limits(jobs=jobs, node_seconds=node_timeout),
