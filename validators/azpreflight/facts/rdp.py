@@ -58,10 +58,11 @@ def negotiate(stream: Conversation, until: Deadline) -> None:
         OSError: the connection broke; `TimeoutError` when nothing came in time.
     """
     stream.send(REQUEST, until)
-    version, length = _TPKT.unpack(_exactly(stream, _TPKT.size, until))
+    answer = _heard(stream, b"", _TPKT.size, until)
+    version, length = _TPKT.unpack_from(answer)
     if version != 3 or not _TPKT.size + _X224.size <= length <= 1024:
         raise NotRdpError
-    body = _exactly(stream, length - _TPKT.size, until)
+    body = _heard(stream, answer, length, until)[_TPKT.size : length]
     if body[1] & 0xF0 != CONNECTION_CONFIRM:
         raise NotRdpError
     if len(body) < _X224.size + _NEGOTIATION.size:
@@ -76,9 +77,8 @@ def negotiate(stream: Conversation, until: Deadline) -> None:
         raise RefusedError("STANDARD_RDP_SECURITY" if value == 0 else f"PROTOCOL_{value}")
 
 
-def _exactly(stream: Conversation, size: int, until: Deadline) -> bytes:
-    # Nothing of the handshake can follow yet: the server waits for ours.
-    data = b""
+def _heard(stream: Conversation, data: bytes, size: int, until: Deadline) -> bytes:
+    """`data` and what follows, `size` bytes at least. Nothing comes after the answer: the server waits for a hello."""
     while len(data) < size:
         if not (part := stream.receive(until)):
             raise EOFError
