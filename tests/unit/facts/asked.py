@@ -1,8 +1,11 @@
-"""What the tests of the operator's own sources share: a collection of some queries, and what a source makes of it."""
+"""What tests of the operator's own sources share: what a source makes of queries, and a port that says anything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import socketserver
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from azpreflight.facts.classes import ClassTable
@@ -13,6 +16,7 @@ from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import Query, SiteRead
 from azpreflight.model import Phase, Profile, Sureness
 from azpreflight.site.model import Network, Node, Proxy, Site
+from servers.tls import HOST
 
 
 def site_of(*addresses: str, proxy: Proxy | None = None) -> Site:
@@ -59,3 +63,23 @@ def rows_of(observation: Observation) -> list[Any]:
     assert observation.status is Status.OBSERVED, observation.reason
     rows: list[Any] = observation.value
     return rows
+
+
+@contextlib.contextmanager
+def answering(data: bytes) -> Iterator[int]:
+    """A port that says `data` to whatever comes, and ends the connection."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.settimeout(2)
+            with contextlib.suppress(OSError):
+                self.request.recv(65536)
+                self.request.sendall(data)
+
+    with socketserver.ThreadingTCPServer((HOST, 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield int(server.server_address[1])
+        server.shutdown()
+        thread.join(2)

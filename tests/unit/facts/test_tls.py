@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socketserver
 import ssl
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -25,7 +22,7 @@ from servers.outside import black_hole
 from servers.processes import Daemon, free_port
 from servers.rdp import CERTIFICATE_MISSING, HYBRID, HYBRID_EX, HYBRID_REQUIRED, SSL, SSL_NOT_ALLOWED, RdpServer
 from servers.tls import HOST, Authority, TlsServers, self_signed
-from unit.facts.asked import collected, rows_of, site_of
+from unit.facts.asked import answering, collected, rows_of, site_of
 
 ALL: tuple[Any, ...] = ("1.0", "1.1", "1.2", "1.3")
 OLD: tuple[Any, ...] = ("1.0", "1.1")
@@ -154,26 +151,6 @@ def test_a_filtered_port_costs_one_timeout_for_all_versions(quick: None) -> None
         took = time.monotonic() - started
     assert errors(rows) == {"timeout"}
     assert took < 2 * SHORT
-
-
-@contextlib.contextmanager
-def answering(data: bytes) -> Iterator[int]:
-    """A port that says `data` to whatever comes, and ends the connection."""
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.settimeout(2)
-            with contextlib.suppress(OSError):
-                self.request.recv(65536)
-                self.request.sendall(data)
-
-    with socketserver.ThreadingTCPServer((HOST, 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield int(server.server_address[1])
-        server.shutdown()
-        thread.join(2)
 
 
 def hello(version: bytes) -> bytes:
