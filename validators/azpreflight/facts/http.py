@@ -13,7 +13,6 @@ import contextlib
 import functools
 import re
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -24,10 +23,12 @@ from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.endpoints import needed, probe_of
 from azpreflight.facts.probes import Probe
-from azpreflight.facts.query import HttpQuery, SiteRead
+from azpreflight.facts.proxies import Proxies, proxies_of
+from azpreflight.facts.query import CurlQuery, HttpQuery, SiteRead
 from azpreflight.facts.stream import Conversation, LookupFailedError, NoSuchNameError, Stream, TlsStream, connect
 from azpreflight.model import Value
 from azpreflight.site.model import Site
+from azpreflight.site.references import filled
 
 SOURCE = "http"
 CONNECT_SECONDS = 8.0
@@ -35,6 +36,8 @@ TRANSFER_SECONDS = 15.0
 """For everything about one URL, as a node's curl has it."""
 PARALLEL = 64
 HEAD_BYTES = 65536
+NO_URL = "no URL"
+"""In place of a declared proxy that is none."""
 _STATUS = re.compile(rb"HTTP/[0-9](?:\.[0-9])? ([1-9][0-9]{2})(?![0-9])")
 
 UNSUPPORTED, MALFORMED, PROXY_NAME, NAME, REFUSED, WEIRD_ANSWER, TIMEOUT = 1, 3, 5, 6, 7, 8, 28
@@ -81,20 +84,19 @@ def routes_of(read: HttpQuery, fact: str, collection: Collection) -> list[Route]
     if read.table is not None:
         wanted = needed(collection.tables[fact], site, collection.phase)
         urls += [url for endpoint in wanted if (url := probe_of(endpoint, site)) is not None]
-    probes = dict.fromkeys(Probe.of_url(url) for url in [*urls, *read.urls])
-    return [Route(probe, _proxy_of(probe, site)) for probe in probes]
+    urls += [url for text in read.urls for url in filled(text, site)]
+    proxies = _declared(site)
+    probes = dict.fromkeys(Probe.of_url(url) for url in urls)
+    return [Route(probe, proxies.of(probe.scheme, probe.host)) for probe in probes]
 
 
-def _proxy_of(probe: Probe, site: Site) -> str | None:
-    declared = {"http": site.proxy.http}.get(probe.scheme) or site.proxy.https
-    if not declared or _goes_around(probe.host, site.proxy.bypass or ()):
-        return None
-    return declared
-
-
-def _goes_around(host: str, bypass: Sequence[str]) -> bool:
-    entries = [entry.removeprefix("*").removeprefix(".").casefold() for entry in bypass]
-    return any(host.casefold() == entry or host.casefold().endswith(f".{entry}") for entry in entries)
+def _declared(site: Site) -> Proxies:
+    """The proxies that the site declares; this machine's own settings are none of its business."""
+    try:
+        return proxies_of(CurlQuery(), site, {})
+    except ValueError:
+        # An ARM file is not held to the formats of `site.yaml`; the text may hold a password, and is not shown.
+        return Proxies(http=NO_URL, https=NO_URL)
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class _Trial:
         if proxy is None:
             return stack.enter_context(self._connected(self._probe.host, self._probe.port))
         if proxy.scheme not in _PROXY_PORTS or not proxy.hostname:
-            raise _EndedError(UNSUPPORTED, f"a proxy of this kind is not spoken to: {proxy.scheme}")
+            raise _EndedError(UNSUPPORTED, f"a proxy of this kind is not spoken to: {proxy.scheme or NO_URL}")
         port = proxy.port or _PROXY_PORTS[proxy.scheme]
         conversation: Conversation = stack.enter_context(self._connected(proxy.hostname, port))
         if proxy.scheme == "https":
