@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from azpreflight.facts import stream, tcp
-from azpreflight.facts.asking import NOT_TRIED, REDIRECTED
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import TcpQuery
 from azpreflight.facts.tcp import TcpSource
+from azpreflight.facts.words import NOT_TRIED, REDIRECTED
 from servers.outside import black_hole
 from servers.tls import HOST, OddPorts
 from unit.facts.asked import collected, rows_of, site_of

@@ -10,7 +10,8 @@ from msgspec import Meta
 from azpreflight.checks.agreement import same
 from azpreflight.checks.attempts import NAME_NOT_FOUND, NOT_BUILT_IN, TLS_FAILED, Attempt, attempt_of
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
-from azpreflight.checks.view import NotApplicable, Row, View
+from azpreflight.checks.second_opinion import in_place_of_the_node, with_opinion
+from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.endpoints import Endpoint, EndpointTable, needed, probe_of, region_of
 from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Frozen, Phase
@@ -24,10 +25,19 @@ SERVER_ERRORS = range(500, 600)
 
 
 class Reachable(Frozen, kw_only=True):
-    """fact: what was probed. table: the endpoints that it was probed for."""
+    """fact: what was probed. table: the endpoints that it was probed for.
+
+    second_opinion: what the machine that runs azpreflight found of the same, where it was asked.
+    """
 
     fact: FactName
     table: str
+    second_opinion: FactName | None = None
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is read."""
+        return (self.fact,) if self.second_opinion is None else (self.fact, self.second_opinion)
 
 
 class Negotiates(Frozen, kw_only=True):
@@ -46,7 +56,7 @@ def through_proxy(site: Site, host: str) -> bool:
     return not any(host.casefold() == entry or host.casefold().endswith(f".{entry}") for entry in around)
 
 
-@check("outbound.reachable", parameters=Reachable, needs=lambda parameters: (parameters.fact,))
+@check("outbound.reachable", parameters=Reachable, needs=lambda parameters: parameters.facts)
 def reachable(view: View, parameters: Reachable) -> Iterator[Finding]:
     """Every endpoint that the site needs was reached from the node."""
     table = view.table(parameters.table)
@@ -54,9 +64,13 @@ def reachable(view: View, parameters: Reachable) -> Iterator[Finding]:
     wanted = needed(table, view.site, view.phase)
     if not wanted:
         raise NotApplicable(f"the table names no endpoint for {view.site.azure.cloud}")
-    rows = view.rows(parameters.fact)
+    try:
+        rows = view.rows(parameters.fact)
+    except NotObserved as missing:
+        yield from in_place_of_the_node(view, parameters.second_opinion, wanted, missing)
+        return
     for endpoint in wanted:
-        yield _endpoint(view, endpoint, rows)
+        yield with_opinion(view, parameters.second_opinion, endpoint, _endpoint(view, endpoint, rows))
 
 
 def _region(view: View, table: EndpointTable) -> Iterator[Finding]:

@@ -8,14 +8,10 @@ from typing import TypeAlias, TypeVar
 
 from azpreflight.facts.collection import Keep, unobserved, utc_now
 from azpreflight.facts.observation import Observation, Status
+from azpreflight.facts.words import NOT_TRIED
 from azpreflight.model import Value
 from azpreflight.site.model import Site
 from azpreflight.site.references import REFERENCES, resolve
-
-NOT_TRIED = "not tried in time"
-"""The error of a row whose question was not given its own time before the run's was over."""
-REDIRECTED = "redirected"
-"""The error of a row about a port of a host that is reached through a redirection to one other port alone."""
 
 ReachedAt: TypeAlias = Callable[[str, int], tuple[str, int] | None]
 """Where a host and port are reached; None where a redirection of the host leads to one port that stands for another."""

@@ -22,8 +22,6 @@ FAILURES = {
     5: "HYBRID_REQUIRED_BY_SERVER",
     6: "SSL_WITH_USER_AUTH_REQUIRED_BY_SERVER",
 }
-WITHOUT_TLS = frozenset({"SSL_NOT_ALLOWED_BY_SERVER", "SSL_CERT_NOT_ON_SERVER", "STANDARD_RDP_SECURITY"})
-"""Answers of a server that speaks no TLS at all, whatever the version."""
 
 _TPKT = struct.Struct(">BxH")
 _X224 = struct.Struct(">BBHHB")

@@ -10,23 +10,26 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from azpreflight.facts.asking import NOT_TRIED, REDIRECTED, ReachedAt, ask_once, hosts_of, keep_rows
+from azpreflight.facts.asking import ReachedAt, ask_once, hosts_of, keep_rows
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.query import SiteRead, TcpQuery
 from azpreflight.facts.stream import LookupFailedError, NoSuchNameError, Stream, connect
+from azpreflight.facts.words import (
+    LOOKUP_FAILED,
+    NO_SUCH_NAME,
+    NOT_TRIED,
+    REDIRECTED,
+    REFUSED,
+    TIMEOUT,
+    UNREACHABLE,
+)
 from azpreflight.model import Value
 from azpreflight.site.model import Site
 
 SOURCE = "tcp"
 CONNECT_SECONDS = 5.0
 PARALLEL = 64
-
-REFUSED = "refused"
-TIMEOUT = "timeout"
-NO_SUCH_NAME = "no such name"
-LOOKUP_FAILED = "name lookup failed"
-UNREACHABLE = "unreachable"
 
 _NO_WAY = frozenset(
     getattr(errno, name)

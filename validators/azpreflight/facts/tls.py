@@ -16,28 +16,31 @@ import warnings
 from dataclasses import dataclass
 
 from azpreflight.facts import rdp, records
-from azpreflight.facts.asking import NOT_TRIED, ReachedAt, ask_once, hosts_of, keep_rows
+from azpreflight.facts.asking import ReachedAt, ask_once, hosts_of, keep_rows
 from azpreflight.facts.chains import chain_of_der
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.query import SiteRead, TlsQuery
 from azpreflight.facts.stream import Stream, TlsStream
 from azpreflight.facts.tcp import NotConnected, open_stream
+from azpreflight.facts.words import (
+    CLOSED,
+    NO_ANSWER,
+    NOT_RDP,
+    NOT_SPOKEN_HERE,
+    NOT_TLS,
+    NOT_TRIED,
+    OTHER_VERSION,
+    RDP_WITHOUT_TLS,
+    RESET,
+    UNFINISHED,
+)
 from azpreflight.model import Value
 from azpreflight.site.model import Site
 
 SOURCE = "tls"
 HANDSHAKE_SECONDS = 5.0
 PARALLEL = 64
-
-NO_ANSWER = "no answer"
-RESET = "reset"
-CLOSED = "closed"
-NOT_TLS = "not TLS"
-OTHER_VERSION = "another version"
-UNFINISHED = "agreed on and not finished"
-NOT_RDP = "not RDP"
-NOT_SPOKEN_HERE = "this machine's OpenSSL does not speak it"
 
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -181,7 +184,8 @@ def _agree(stream: Stream, starts: str, version: str, context: ssl.SSLContext, d
             rdp.negotiate(stream, until)
         tls.handshake(until)
     except rdp.RefusedError as refused:
-        return {"offered": False if refused.word in rdp.WITHOUT_TLS else None, "error": f"RDP: {refused.word}"}
+        word = f"RDP: {refused.word}"
+        return {"offered": False if word in RDP_WITHOUT_TLS else None, "error": word}
     except rdp.NotRdpError:
         return {"error": NOT_RDP}
     except ssl.SSLError as error:
