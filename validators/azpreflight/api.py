@@ -43,6 +43,7 @@ def run(
     node_timeout: float = Limits.node_seconds,
     try_all_nodes: bool = False,
     from_operator: bool = False,
+    endpoints: str | Path | None = None,
 ) -> Report:
     """Judge a site: live with a credential, from a recording, or by its declaration alone.
 
@@ -63,6 +64,7 @@ def run(
         try_all_nodes: go on to further nodes after one has rejected the credential.
         from_operator: ask for outbound URLs from this machine as well, as a second opinion that decides nothing. With a
             recording: take what was recorded of it into account.
+        endpoints: a file with a newer table of endpoints than the packs have.
 
     Raises:
         InputError: something that was given is wrong; its `problems` name all of it.
@@ -75,6 +77,7 @@ def run(
         connect_to=connect_to,
         limits=Limits(jobs=jobs, node_seconds=node_timeout),
         try_all_nodes=try_all_nodes,
+        endpoints=endpoints,
     )
     preflight = Preflight(site, options)
     if site_only:
@@ -99,6 +102,7 @@ def collect(
     try_all_nodes: bool = False,
     raw: str | Path | None = None,
     from_operator: bool = False,
+    endpoints: str | Path | None = None,
 ) -> Facts:
     """Record the facts of a site into a new folder and judge nothing.
 
@@ -114,6 +118,7 @@ def collect(
         connect_to=connect_to,
         limits=Limits(jobs=jobs, node_seconds=node_timeout),
         try_all_nodes=try_all_nodes,
+        endpoints=endpoints,
     )
     kept = Path(raw) if raw is not None else None
     preflight = Preflight(site, options)
@@ -134,6 +139,7 @@ def _options(
     connect_to: Mapping[str, str] | None,
     limits: Limits,
     try_all_nodes: bool,
+    endpoints: str | Path | None,
     fail_on: Severity = Severity.BLOCKER,
     now: datetime.datetime | None = None,
 ) -> Options:
@@ -148,4 +154,5 @@ def _options(
         redirections=Redirections(f"{declared}={host}" for declared, host in (connect_to or {}).items()),
         limits=limits,
         try_all_nodes=try_all_nodes,
+        endpoints=Path(endpoints) if endpoints is not None else None,
     )

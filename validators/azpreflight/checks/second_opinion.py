@@ -9,12 +9,25 @@ import msgspec
 from azpreflight.checks.agreement import same
 from azpreflight.checks.attempts import attempt_of
 from azpreflight.checks.check import unjudged
+from azpreflight.checks.closed_ports import Probed
 from azpreflight.checks.view import NotObserved, Row, View
 from azpreflight.facts.endpoints import Endpoint, probe_of
 from azpreflight.facts.observation import Status
+from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Outcome
 
 HERE = "this machine, which runs azpreflight,"
+
+
+class Advised(Probed, kw_only=True):
+    """As `Probed`. second_opinion: what the machine that runs azpreflight found of the same, where it was asked."""
+
+    second_opinion: FactName | None = None
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is read."""
+        return (self.fact,) if self.second_opinion is None else (self.fact, self.second_opinion)
 
 
 def with_opinion(view: View, fact: str | None, endpoint: Endpoint, finding: Finding) -> Finding:
