@@ -10,9 +10,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from azpreflight.checks.agreement import same, told
+from azpreflight.checks.agreement import kind_of, named_rows, same, told
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
-from azpreflight.checks.view import NotApplicable, Row, View
+from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
+from azpreflight.facts.observation import Status
 from azpreflight.facts.query import FactName
 from azpreflight.facts.words import NO_CONNECTION, REDIRECTED, REFUSED, TIMEOUT
 from azpreflight.model import Finding, Frozen
@@ -95,7 +96,12 @@ def _of_port(view: View, fact: str, port: int) -> list[Row]:
     address = view.node.address
     if not address:
         raise NotApplicable(f"the site declares no address for {view.node.name}")
-    return [row for row in view.rows(fact) if same(row["host"], address) and same(row["port"], port)]
+    rows = [row for row in named_rows(view, fact, "host") if same(row["host"], address)]
+    for row in rows:
+        if kind_of(row["port"]) != "number":
+            target = view.observation(fact).target
+            raise NotObserved(fact, target, Status.FAILED, f"a row without a port: {row['port']}")
+    return [row for row in rows if same(row["port"], port)]
 
 
 def _state(rows: list[Row]) -> str:

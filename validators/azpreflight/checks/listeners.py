@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from azpreflight.checks.agreement import contradict, grouped, same
+from azpreflight.checks.agreement import contradict, grouped, named_rows, same
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.tls import MINIMUM, PROTOCOLS, Unreadable, off_finding
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
@@ -35,7 +35,7 @@ def listeners_refuse(view: View, parameters: Refuse) -> Iterator[Finding]:
     if not view.node.address:
         raise NotApplicable(f"the site declares no address for {view.node.name}")
     for service, fact in parameters.facts.items():
-        rows = [row for row in view.rows(fact) if same(row["host"], view.node.address)]
+        rows = [row for row in named_rows(view, fact, "host", "version") if same(row["host"], view.node.address)]
         if not rows:
             yield unjudged(service, f"no handshake with {service} of {view.node.name} was tried")
         for listener in grouped(rows, "port").values():
