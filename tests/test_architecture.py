@@ -40,7 +40,8 @@ LAYERS: dict[str, set[str]] = {
 }
 """Each part and the parts that it may know."""
 
-CHECKS_MAY_NOT_KNOW = ("azpreflight.facts.winrm", "azpreflight.facts.dns", "azpreflight.facts.recording")
+SOURCES = ("winrm", "dns", "tcp", "tls", "http", "recording", "stream", "rdp", "asking")
+CHECKS_MAY_NOT_KNOW = tuple(f"azpreflight.facts.{name}" for name in SOURCES)
 HEAVY = ("winrm", "requests", "dns", "ldap3", "jinja2", "rich", "cryptography", "spnego", "click")
 
 

@@ -169,6 +169,8 @@ def sites(authority: Authority, unknown: Authority) -> dict[str, Site]:
         "tls1.2": Site(good, ["TLSv1.2"]),
         "tls1.3": Site(good, ["TLSv1.3"]),
         "forbidden": Site(good, status=403),
+        "not-found": Site(good, status=404),
+        "redirect": Site(good, status=302),
         "expired": Site(authority.issue(*NAMES, expired=True)),
         "not-yet-valid": Site(authority.issue(*NAMES, not_yet_valid=True)),
         "wrong-name": Site(authority.issue("elsewhere.example")),

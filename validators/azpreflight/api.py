@@ -42,6 +42,7 @@ def run(
     jobs: int = Limits.jobs,
     node_timeout: float = Limits.node_seconds,
     try_all_nodes: bool = False,
+    from_operator: bool = False,
     endpoints: str | Path | None = None,
 ) -> Report:
     """Judge a site: live with a credential, from a recording, or by its declaration alone.
@@ -61,13 +62,15 @@ def run(
         jobs: nodes at a time.
         node_timeout: seconds for all questions to one node.
         try_all_nodes: go on to further nodes after one has rejected the credential.
+        from_operator: ask for outbound URLs from this machine as well, as a second opinion that decides nothing. With a
+            recording: take what was recorded of it into account.
         endpoints: a file with a newer table of endpoints than the packs have.
 
     Raises:
         InputError: something that was given is wrong; its `problems` name all of it.
     """
     options = _options(
-        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip), site_only),
+        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip), site_only, from_operator),
         packs=packs,
         fail_on=choice(Severity, fail_on, "fail_on"),
         now=now,
@@ -98,6 +101,7 @@ def collect(
     node_timeout: float = Limits.node_seconds,
     try_all_nodes: bool = False,
     raw: str | Path | None = None,
+    from_operator: bool = False,
     endpoints: str | Path | None = None,
 ) -> Facts:
     """Record the facts of a site into a new folder and judge nothing.
@@ -109,7 +113,7 @@ def collect(
         InputError: something that was given is wrong, or a folder cannot be written.
     """
     options = _options(
-        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip)),
+        Selection(choice(Phase, phase, "phase"), tuple(rules), tuple(skip), from_operator=from_operator),
         packs=packs,
         connect_to=connect_to,
         limits=Limits(jobs=jobs, node_seconds=node_timeout),

@@ -62,6 +62,16 @@ class Redirections:
                 return target[0], target[1] or port
         return host, port
 
+    def tried_at(self, host: str, port: int, *, own: int | None, name: str = "") -> tuple[str, int] | None:
+        """Where to try any port of `host` (or of the node called `name`).
+
+        None where a redirection names a port and `port` is another than `own`, for which that one stands: what is found
+        there would be told of a port that nobody has tried.
+        """
+        if self.reach(host, 1, name=name) == self.reach(host, 2, name=name) and port != own:
+            return None
+        return self.reach(host, port, name=name)
+
     def listed(self) -> tuple[Redirection, ...]:
         """All redirections, for the report."""
         return tuple(

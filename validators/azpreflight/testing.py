@@ -65,7 +65,9 @@ def judge_rule(
         format="yaml",
         sha256="",
     )
-    selection = Selection(phase=phase or definition.phases[0], rules=(rule,))
+    # Whoever gives a second opinion wants it to be heard.
+    advisory = any(packs.queries[name].advisory for name in [*facts, *(unobserved or {})])
+    selection = Selection(phase=phase or definition.phases[0], rules=(rule,), from_operator=advisory)
     plan = make_plan(LoadedSite(site=site, info=info), packs, checks or check_registry(), selection)
     observations: dict[tuple[str, str], Observation] = {}
     for node in site.nodes:

@@ -10,8 +10,9 @@ from msgspec import Meta
 from azpreflight.checks.agreement import same
 from azpreflight.checks.attempts import NAME_NOT_FOUND, NOT_BUILT_IN, TLS_FAILED, Attempt, attempt_of
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
-from azpreflight.checks.closed_ports import Probed, closed_ports, instead_of
-from azpreflight.checks.view import NotApplicable, Row, View
+from azpreflight.checks.closed_ports import closed_ports, instead_of
+from azpreflight.checks.second_opinion import Advised, in_place_of_the_node, with_opinion
+from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.endpoints import (
     Endpoint,
     EndpointTable,
@@ -48,8 +49,8 @@ def through_proxy(site: Site, host: str) -> bool:
     return not any(host.casefold() == entry or host.casefold().endswith(f".{entry}") for entry in around)
 
 
-@check("outbound.reachable", parameters=Probed, needs=lambda parameters: (parameters.fact,))
-def reachable(view: View, parameters: Probed) -> Iterator[Finding]:
+@check("outbound.reachable", parameters=Advised, needs=lambda parameters: parameters.facts)
+def reachable(view: View, parameters: Advised) -> Iterator[Finding]:
     """Every endpoint that the site needs was reached from the node.
 
     Before a deployment through an Arc gateway, `outbound.direct` judges those that no gateway carries.
@@ -60,7 +61,7 @@ def reachable(view: View, parameters: Probed) -> Iterator[Finding]:
     rest = [endpoint for endpoint in wanted if not _is_direct(view, endpoint)]
     if wanted and not rest:
         raise NotApplicable("an Arc gateway carries all but what AZL-FW-025 judges")
-    yield from _reached(view, rest, wanted, parameters.fact)
+    yield from _reached(view, rest, wanted, parameters)
     for field, endpoints in undecided(table, view.site, view.phase).items():
         words = {str(word) for endpoint in endpoints for word in (*endpoint.services, endpoint.vendor) if word}
         names = {(endpoint.host, endpoint.port) for endpoint in endpoints}
@@ -69,15 +70,15 @@ def reachable(view: View, parameters: Probed) -> Iterator[Finding]:
         yield irrelevant(field, message, actual=len(names))
 
 
-@check("outbound.direct", parameters=Probed, needs=lambda parameters: (parameters.fact,))
-def direct(view: View, parameters: Probed) -> Iterator[Finding]:
+@check("outbound.direct", parameters=Advised, needs=lambda parameters: parameters.facts)
+def direct(view: View, parameters: Advised) -> Iterator[Finding]:
     """With an Arc gateway: what no gateway carries, and the gateway itself, was reached from the node."""
     if not through_gateway(view.site):
         raise NotApplicable("the site does not declare an Arc gateway, which the public cloud alone has")
     table = view.table(parameters.table)
     yield from _region(view, table)
     wanted = needed(table, view.site, view.phase)
-    yield from _reached(view, [found for found in wanted if found.gateway is False], wanted, parameters.fact)
+    yield from _reached(view, [found for found in wanted if found.gateway is False], wanted, parameters)
 
 
 def _is_direct(view: View, endpoint: Endpoint) -> bool:
@@ -99,14 +100,20 @@ def _region(view: View, table: EndpointTable) -> Iterator[Finding]:
         yield unjudged("region", reason, expected=list(listed), actual=region)
 
 
-def _reached(view: View, endpoints: Sequence[Endpoint], wanted: Sequence[Endpoint], fact: str) -> Iterator[Finding]:
+def _reached(
+    view: View, endpoints: Sequence[Endpoint], wanted: Sequence[Endpoint], parameters: Advised
+) -> Iterator[Finding]:
     """One finding for each of some endpoints, of all that are `wanted`."""
     if not endpoints:
         raise NotApplicable(f"the table names no endpoint for {view.site.azure.cloud}")
-    rows = view.rows(fact)
+    try:
+        rows = view.rows(parameters.fact)
+    except NotObserved as missing:
+        yield from in_place_of_the_node(view, parameters.second_opinion, endpoints, missing)
+        return
     closed = closed_ports(wanted, rows)
     for endpoint in endpoints:
-        finding = _endpoint(view, endpoint, rows)
+        finding = with_opinion(view, parameters.second_opinion, endpoint, _endpoint(view, endpoint, rows))
         if finding.outcome is Outcome.FAIL and endpoint.port in closed:
             yield instead_of(finding.subject, endpoint.port)
         elif finding.outcome is Outcome.FAIL and endpoint.uncertain:

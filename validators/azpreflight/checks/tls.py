@@ -131,12 +131,17 @@ def protocols_disabled(view: View, parameters: Disabled) -> Iterator[Finding]:
     for protocol in parameters.protocols:
         for role in ROLES:
             try:
-                yield _disabled(view, tree, protocol, role)
+                yield off_finding(view, tree, protocol, role)
             except Unreadable as error:
                 yield unjudged(f"{protocol} {role}", str(error), expected="off")
 
 
-def _disabled(view: View, tree: RegistryTree, protocol: str, role: str) -> Finding:
+def off_finding(view: View, tree: RegistryTree, protocol: str, role: str) -> Finding:
+    """Whether Schannel is set so that a role does not use a protocol.
+
+    Raises:
+        Unreadable: a value is no number, or the policy names no version.
+    """
     subject, actual = f"{protocol} {role}", _settings(tree, protocol, role)
     enabled = setting(tree, protocol, role, "Enabled")
     if enabled == 0:

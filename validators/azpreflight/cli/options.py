@@ -82,6 +82,12 @@ selection_options: Callable[[Any], Any] = combined(
     ),
     click.option("--rule", "rules", multiple=True, metavar="GLOB", help="Only rules whose id matches. Repeatable."),
     click.option("--skip", multiple=True, metavar="GLOB", help="Leave rules out whose id matches. Repeatable."),
+    click.option(
+        "--from",
+        "asked_from",
+        type=Choice(["operator"]),
+        help="Ask for outbound URLs from this machine as well: a second opinion, which decides nothing.",
+    ),
 )
 
 judging_options: Callable[[Any], Any] = combined(
@@ -134,7 +140,13 @@ def options_from(values: dict[str, Any], *, site_only: bool = False) -> Options:
     """
     transport = values.get("transport")
     return Options(
-        selection=Selection(Phase(values["phase"]), values["rules"], values["skip"], site_only),
+        selection=Selection(
+            Phase(values["phase"]),
+            values["rules"],
+            values["skip"],
+            site_only,
+            from_operator=values.get("asked_from") == "operator",
+        ),
         packs=values["packs"],
         pack_folders=values["pack_folders"],
         fail_on=Severity(values.get("fail_on", Severity.BLOCKER.value)),

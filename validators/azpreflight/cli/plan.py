@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import msgspec
 
 from azpreflight.cli.output import STDOUT, write_whole
 from azpreflight.engine.plan import Plan
+from azpreflight.facts.collection import Collection
 from azpreflight.facts.dns import questions_of
-from azpreflight.facts.query import DnsQuery
+from azpreflight.facts.http import routes_of
+from azpreflight.facts.query import DnsQuery, HttpQuery, TcpQuery, TlsQuery
+from azpreflight.facts.tcp import doors_of
+from azpreflight.facts.tls import handshakes_of
 from azpreflight.facts.winrm.requests import Request, requests_of
 from azpreflight.model import Frozen, Severity, TableInfo, Target
 from azpreflight.redact import plain
 
 NAMES_SHOWN = 8
+
+T = TypeVar("T")
 
 
 class PlannedRule(Frozen):
@@ -31,12 +39,15 @@ class PlannedRule(Frozen):
 
 
 class PlanDocument(Frozen):
-    """The plan as JSON. requests: of each node, by name. questions: to DNS servers. tables: what is asked rests on."""
+    """The plan as JSON.
+
+    requests: of each node, by name. questions: of this machine, by what is asked. tables: what is asked rests on.
+    """
 
     schema: str
     rules: tuple[PlannedRule, ...]
     requests: dict[str, tuple[Request, ...]]
-    questions: tuple[str, ...]
+    questions: dict[str, tuple[str, ...]]
     tables: tuple[TableInfo, ...]
 
 
@@ -69,9 +80,9 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
             click.echo(plain(f"      {request.text}"))
             for item in request.items:
                 click.echo(plain(f"        {item}"))
-    if document.questions:
-        click.echo(f"\nDNS servers: {len(document.questions)} questions from this machine")
-        for question in document.questions:
+    for what, questions in document.questions.items():
+        click.echo(f"\n{what}: {len(questions)} questions from this machine")
+        for question in questions:
             click.echo(plain(f"  {question}"))
     for table in document.tables:
         click.echo(plain(f"\nTable of {table.name} of {table.date}, {'supplied' if table.supplied else 'of the pack'}"))
@@ -79,12 +90,6 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
 
 def _document(plan: Plan) -> PlanDocument:
     collection = plan.collection
-    questions = [
-        f"{question.server}: {question.name} {question.type}"
-        for query in collection.of_site.values()
-        if isinstance(query.read, DnsQuery)
-        for question in questions_of(query.read, collection.site)
-    ]
     return PlanDocument(
         schema="azpreflight/plan/1",
         rules=tuple(
@@ -99,6 +104,48 @@ def _document(plan: Plan) -> PlanDocument:
             for pair in plan.pairs
         ),
         requests={node.name: tuple(requests_of(collection, node)) for node in collection.site.nodes},
-        questions=tuple(dict.fromkeys(questions)),
+        questions={
+            what: tuple(found) for what, lines in _QUESTIONS.items() if (found := dict.fromkeys(lines(collection)))
+        },
         tables=plan.tables,
     )
+
+
+def _dns(collection: Collection) -> Iterator[str]:
+    for read in _reads(collection, DnsQuery).values():
+        for question in questions_of(read, collection.site):
+            yield f"{question.server}: {question.name} {question.type}"
+
+
+def _ports(collection: Collection) -> Iterator[str]:
+    for read in _reads(collection, TcpQuery).values():
+        for door in doors_of(read, collection.site):
+            yield f"{door.host}: TCP {door.port}"
+
+
+def _handshakes(collection: Collection) -> Iterator[str]:
+    for read in _reads(collection, TlsQuery).values():
+        for handshake in handshakes_of(read, collection.site):
+            listener = handshake.listener
+            before = " after the negotiation of Remote Desktop" if listener.starts == "rdp" else ""
+            yield f"{listener.host}: TLS {handshake.version} on {listener.port}{before}"
+
+
+def _urls(collection: Collection) -> Iterator[str]:
+    for name, read in _reads(collection, HttpQuery).items():
+        for route in routes_of(read, name, collection):
+            yield f"GET {route.probe.url}" + (f" through {route.proxy}" if route.proxy else "")
+
+
+_QUESTIONS: Mapping[str, Callable[[Collection], Iterator[str]]] = {
+    "DNS servers": _dns,
+    "Ports": _ports,
+    "TLS handshakes": _handshakes,
+    "URLs": _urls,
+}
+"""What this machine asks by itself: one function for each kind of query that a site has."""
+
+
+def _reads(collection: Collection, kind: type[T]) -> dict[str, T]:
+    """The queries of one kind, by the fact that they are the definition of."""
+    return {name: query.read for name, query in collection.of_site.items() if isinstance(query.read, kind)}

@@ -31,12 +31,14 @@ class Selection:
         rules: globs of rule ids (or old ids) to take; all when empty.
         skip: globs of rule ids to leave out.
         site_only: only rules that need nothing but the declaration.
+        from_operator: whether rules get the second opinion of the machine that runs azpreflight, where they have one.
     """
 
     phase: Phase = Phase.PRE_DEPLOY
     rules: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     site_only: bool = False
+    from_operator: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], 
         facts = check.facts(parameters)
         if selection.site_only and facts:
             continue
+        if not selection.from_operator:
+            facts = tuple(fact for fact in facts if not packs.queries[fact].advisory)
         pairs += [
             Pair(
                 rule=rule,

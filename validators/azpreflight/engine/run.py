@@ -182,6 +182,9 @@ class Preflight:
     def _live(self, credential: Credential, raw: Path | None = None) -> tuple[NodeSource, Sequence[SiteSource]]:
         # The sources load the network libraries, which a recording does without.
         from azpreflight.facts.dns import DnsSource
+        from azpreflight.facts.http import HttpSource
+        from azpreflight.facts.tcp import TcpSource
+        from azpreflight.facts.tls import TlsSource
         from azpreflight.facts.winrm.channel import Endpoint
         from azpreflight.facts.winrm.raw import RawFolder
         from azpreflight.facts.winrm.source import WinrmSource
@@ -215,15 +218,23 @@ class Preflight:
 
         channel_of = RawFolder(raw, credential).channel_of if raw is not None else None
         winrm = WinrmSource(credential, endpoint_of, try_all=self.options.try_all_nodes, channel_of=channel_of)
-        return winrm, (DnsSource(self.options.redirections.reach),)
+        redirections, site = self.options.redirections, self._loaded.site
+
+        def tried_at(host: str, port: int) -> tuple[str, int] | None:
+            if (node := next((node for node in site.nodes if host in (node.address, node.name)), None)) is not None:
+                return redirections.tried_at(host, port, own=declared_port, name=node.name)
+            return redirections.tried_at(host, port, own=53 if host in (site.network.dns.servers or ()) else None)
+
+        return winrm, (DnsSource(redirections.reach), TcpSource(tried_at), TlsSource(tried_at), HttpSource())
 
     def _reproducible(self, mode: Mode, facts: Facts, problems: Sequence[Problem], source: str) -> Report:
         """A report in which nothing depends on when and where it was made, but for `now`."""
         now = self.options.now or utc_now()
         rules = [(pair.rule.id, str(pair.target)) for pair in self.plan.pairs]
         plan = self.plan
+        asked = ["from operator"] if self.options.selection.from_operator else []
         seed = msgspec.json.encode(
-            [self._loaded.info, plan.packs, plan.tables, source, now, self.options.fail_on, rules]
+            [self._loaded.info, plan.packs, plan.tables, source, now, self.options.fail_on, rules, *asked]
         )
         run_id = str(uuid.UUID(bytes=hashlib.sha256(seed).digest()[:16], version=4))
         return self._report(mode, now, facts, problems, run_id=run_id, clock=lambda: 0.0, now=now)

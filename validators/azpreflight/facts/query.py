@@ -199,6 +199,11 @@ class Query(Frozen, kw_only=True):
         return isinstance(self.read, SiteRead)
 
     @property
+    def advisory(self) -> bool:
+        """Whether it is a second opinion, which is asked only where it is wanted and never decides anything."""
+        return isinstance(self.read, HttpQuery)
+
+    @property
     def depends_on(self) -> frozenset[str]:
         """The facts that have to be observed before this one can be asked."""
         bound = {value.fact for value in self.bind.values() if isinstance(value, FromFact)}
