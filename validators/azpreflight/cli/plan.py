@@ -114,7 +114,7 @@ def _document(plan: Plan) -> PlanDocument:
 def _dns(collection: Collection) -> Iterator[str]:
     for read in _reads(collection, DnsQuery).values():
         for question in questions_of(read, collection.site):
-            yield f"{question.server}: {question.name} {question.type}"
+            yield str(question)
 
 
 def _ports(collection: Collection) -> Iterator[str]:
