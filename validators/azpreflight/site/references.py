@@ -131,7 +131,8 @@ def account_name(declared: str) -> str:
 
 def computer_names(site: Site) -> tuple[str, ...]:
     """The names of nodes and cluster, as the accounts of computers have them, without the dollar sign."""
-    return tuple(name[:LONGEST_NETBIOS_NAME] for name in _given(*(n.name for n in site.nodes), site.cluster.name))
+    names = _given(*(node.name for node in site.nodes), site.cluster.name)
+    return tuple(dict.fromkeys(name[:LONGEST_NETBIOS_NAME] for name in names))
 
 
 def _user_principal_names(site: Site) -> tuple[str, ...]:
