@@ -13,7 +13,6 @@ from azpreflight.checks.directory_accounts import moment_of
 from azpreflight.checks.directory_ou import Link, links_of
 from azpreflight.model import Outcome, Phase, Profile, Result
 from azpreflight.packs.load import find_packs, load_packs
-from azpreflight.site.model import Site
 from azpreflight.testing import example_site, judge_rule
 
 PACKS = load_packs()
@@ -155,7 +154,8 @@ def deployed() -> Facts:
 
 def results(facts: Facts, phase: Phase = Phase.PRE_DEPLOY, **directory: Any) -> dict[str, Result]:
     """The result of every rule of the area that the phase and the profile have."""
-    site: Site = example_site(FOLDER, {"profile": "active-directory", "directory": directory})
+    declared = {"domain": "corp.example", "ou": OU, "deployment_user": "azl-lcm", **directory}
+    site = example_site(FOLDER, {"profile": "active-directory", "directory": declared})
     return {
         rule.id: judge_rule(PACKS, rule.id, site, facts, phase=phase, checks=CHECKS)
         for rule in PACKS.rules.values()

@@ -12,7 +12,7 @@ from azpreflight.checks.accounts import moment
 from azpreflight.checks.agreement import contradict, named_rows, same, told
 from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged, passed, unjudged
 from azpreflight.checks.directory_rows import ROOT, is_observed, name_of, number
-from azpreflight.checks.dns_records import Asked, on_each_server
+from azpreflight.checks.dns_answers import Asked, on_each_server
 from azpreflight.checks.dns_servers import declared_servers
 from azpreflight.checks.interfaces import management_interface, on_interface
 from azpreflight.checks.view import NotApplicable, Row, View
