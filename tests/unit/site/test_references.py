@@ -29,7 +29,7 @@ from azpreflight.site.model import (
 
 BARE = Site(name="lab", profile=Profile.LOCAL_IDENTITY, nodes=(Node(name="N1", address=""),))
 ALWAYS_DECLARED = {
-    *("site.name", "site.node_names", "node.name"),
+    *("site.name", "site.node_names", "site.computer_names", "node.name"),
     *("site.management_host", "site.login_host", "site.no_such_public_name"),
 }
 SITE = Site(
@@ -56,6 +56,7 @@ SITE = Site(
         ("site.cluster_name", ("CL1",)),
         ("site.cluster_fqdn", ("CL1.edge.example",)),
         ("site.node_names", ("N1", "N2")),
+        ("site.computer_names", ("N1", "N2", "CL1")),
         ("site.node_fqdns", ("N1.edge.example", "N2.edge.example")),
         ("site.node_addresses", ("192.0.2.11", "192.0.2.12")),
         ("site.gateway", ()),
@@ -184,3 +185,40 @@ def test_a_path_that_does_not_exist_is_an_input_error(path: str, hint: str) -> N
         check_path(path, where="rules.yaml:1:1")
     with pytest.raises(InputError, match=hint):
         declared(SITE, path)
+
+
+class TestDirectory:
+    @staticmethod
+    def resolved(reference: str, **directory: str) -> tuple[str, ...]:
+        return resolve(reference, msgspec.structs.replace(SITE, directory=Directory(**directory)))
+
+    def test_parents_of_the_ou_end_with_the_domain(self) -> None:
+        found = self.resolved("site.ou_parents", ou=r"OU=a\, b,OU=Edge,DC=corp,DC=example")
+        assert found == ("OU=Edge,DC=corp,DC=example", "DC=corp,DC=example")
+
+    @pytest.mark.parametrize("ou", ["", "a", "DC=corp,DC=example", "OU="])
+    def test_what_is_no_ou_has_no_parents(self, ou: str) -> None:
+        assert self.resolved("site.ou_parents", ou=ou) == ()
+
+    @pytest.mark.parametrize("declared", ["lcm", "CORP\\lcm", "lcm@corp.example"])
+    def test_the_account_is_the_name_alone(self, declared: str) -> None:
+        assert self.resolved("site.deployment_account", deployment_user=declared) == ("lcm",)
+        assert self.resolved("site.deployment_upn", deployment_user=declared, domain="x.example") == ("lcm@x.example",)
+
+    def test_no_upn_without_a_domain(self) -> None:
+        assert self.resolved("site.deployment_upn", deployment_user="lcm") == ()
+
+    def test_the_catalog_is_looked_for_in_every_parent_but_the_last_label(self) -> None:
+        found = self.resolved("site.controller_services", domain="emea.corp.example.")
+        assert [name for name in found if name.startswith("_gc")] == [
+            "_gc._tcp.emea.corp.example",
+            "_gc._tcp.corp.example",
+        ]
+        assert found[0] == "_ldap._tcp.dc._msdcs.emea.corp.example"
+
+    def test_a_domain_of_one_label_is_its_own_forest(self) -> None:
+        assert self.resolved("site.controller_services", domain="corp")[-1] == "_gc._tcp.corp"
+
+    def test_accounts_keep_fifteen_characters_of_a_name(self) -> None:
+        site = msgspec.structs.replace(SITE, cluster=Cluster(name="cluster-of-the-north"))
+        assert resolve("site.computer_names", site) == ("N1", "N2", "cluster-of-the-")

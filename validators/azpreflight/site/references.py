@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from azpreflight.errors import InputError, unknown
+from azpreflight.site.distinguished_name import DistinguishedName
 from azpreflight.site.model import Cloud, DnsMode, Node, Range, Site, Traffic
 
 Reference: TypeAlias = Callable[[Site, Node | None], tuple[str, ...]]
@@ -182,6 +183,48 @@ def _host_and_port(url: str) -> str:
     return authority if re.search(r":[0-9]+$", authority) else f"{authority}:{DEFAULT_PORTS.get(scheme.lower(), 80)}"
 
 
+LONGEST_NETBIOS_NAME = 15
+"""What of a computer's name its account in a directory keeps."""
+
+
+def account_name(declared: str) -> str:
+    """The name of an account without the domain that is written before or behind it."""
+    return declared.rpartition("\\")[2].partition("@")[0]
+
+
+def computer_names(site: Site) -> tuple[str, ...]:
+    """The names of nodes and cluster, as the accounts of computers have them, without the dollar sign."""
+    names = _given(*(node.name for node in site.nodes), site.cluster.name)
+    return tuple(dict.fromkeys(name[:LONGEST_NETBIOS_NAME] for name in names))
+
+
+def _user_principal_names(site: Site) -> tuple[str, ...]:
+    user, domain = account_name(site.directory.deployment_user or ""), site.directory.domain
+    return (f"{user}@{domain}",) if user and domain else ()
+
+
+def _ou_parents(site: Site) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, DistinguishedName.parse(site.directory.ou or "").parents))
+    except ValueError:
+        return ()
+
+
+def _controller_services(site: Site) -> tuple[str, ...]:
+    """The names under which the controllers of the domain are found; those of the catalog in all its parents."""
+    domain = (site.directory.domain or "").strip(".")
+    if not domain:
+        return ()
+    labels = domain.split(".")
+    forests = [".".join(labels[start:]) for start in range(max(1, len(labels) - 1))]
+    return (
+        f"_ldap._tcp.dc._msdcs.{domain}",
+        f"_ldap._tcp.pdc._msdcs.{domain}",
+        f"_kerberos._tcp.{domain}",
+        *(f"_gc._tcp.{forest}" for forest in forests),
+    )
+
+
 REFERENCES: Mapping[str, Reference] = MappingProxyType(
     {
         "site.name": lambda site, _: _given(site.name),
@@ -207,6 +250,12 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
         "site.storage_adapters": lambda site, _: _adapters(site, Traffic.STORAGE),
         "site.administrator": lambda site, _: _given(site.administrator.name),
         "site.deployment_user": lambda site, _: _given(site.directory.deployment_user),
+        "site.deployment_account": lambda site, _: _given(account_name(site.directory.deployment_user or "")),
+        "site.deployment_upn": lambda site, _: _user_principal_names(site),
+        "site.ou": lambda site, _: _given(site.directory.ou),
+        "site.ou_parents": lambda site, _: _ou_parents(site),
+        "site.computer_names": lambda site, _: computer_names(site),
+        "site.controller_services": lambda site, _: _controller_services(site),
         "site.region": lambda site, _: _given(site.azure.region),
         "site.management_host": lambda site, _: (MANAGEMENT_HOSTS[site.azure.cloud],),
         "site.login_host": lambda site, _: (LOGIN_HOSTS[site.azure.cloud],),
