@@ -39,10 +39,14 @@ class Administrator:
         self._ldap.add(dn, "organizationalUnit", {"gPOptions": 1} if blocked else {})
         self._done()
 
-    def add_user(self, name: str, place: str = f"CN=Users,{ROOT}", **attributes: object) -> str:
+    def add_user(self, name: str, *, place: str = f"CN=Users,{ROOT}", **attributes: object) -> str:
         """An enabled user with the password of all; its distinguished name."""
         dn = f"CN={name},{place}"
-        values = {"sAMAccountName": name, "userPrincipalName": f"{name}@{DOMAIN}", "userAccountControl": ENABLED}
+        values: dict[str, object] = {
+            "sAMAccountName": name,
+            "userPrincipalName": f"{name}@{DOMAIN}",
+            "userAccountControl": ENABLED,
+        }
         self._ldap.add(dn, "user", {**values, "unicodePwd": f'"{PASSWORD}"'.encode("utf-16-le"), **attributes})
         self._done()
         return dn
@@ -115,7 +119,7 @@ class Administrator:
         try:
             yield
         finally:
-            self.change(dn, attribute, *before)
+            self.change(dn, attribute, *(value.decode() for value in before))
 
     def _done(self) -> None:
         result = self._ldap.result

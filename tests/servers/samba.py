@@ -17,7 +17,7 @@ from typing import Self
 
 import ldap3
 
-from servers.directory import DOMAIN, PASSWORD, Administrator
+from servers.directory import DOMAIN, PASSWORD, ROOT, Administrator
 from servers.processes import Daemon, StartError, environment, find_program
 from servers.tls import Authority
 
@@ -69,20 +69,32 @@ CORP.EXAMPLE = {{
 corp.example = CORP.EXAMPLE
 .corp.example = CORP.EXAMPLE
 """
-# What a running controller does not let anybody change, or registers only with services that are not started here.
-_PREPARE = """\
-import sys, ldb
+_EDIT = """\
+import sys
 from samba.auth import system_session
 from samba.param import LoadParm
 from samba.samdb import SamDB
-parameters = LoadParm(); parameters.load(sys.argv[1])
+parameters = LoadParm()
+parameters.load(sys.argv[1])
 sam = SamDB(url=sys.argv[2], session_info=system_session(), lp=parameters)
-for dn in ("DC=corp,DC=example", "CN=Partitions,CN=Configuration,DC=corp,DC=example"):
-    sam.modify_ldif(f"dn: {dn}\\nchangetype: modify\\nreplace: msDS-Behavior-Version\\nmsDS-Behavior-Version: 7\\n")
-sam.modify_ldif(
-    "dn: CN=DC1,OU=Domain Controllers,DC=corp,DC=example\\nchangetype: modify\\nadd: servicePrincipalName\\n"
-    "servicePrincipalName: ldap/dc1.corp.example\\n"
-)
+sam.modify_ldif(sys.stdin.read(), sys.argv[3:])
+"""
+# The functional level of Windows Server 2016, and the name of the service that another part of Samba would register.
+_PREPARED = f"""\
+dn: {ROOT}
+changetype: modify
+replace: msDS-Behavior-Version
+msDS-Behavior-Version: 7
+
+dn: CN=Partitions,CN=Configuration,{ROOT}
+changetype: modify
+replace: msDS-Behavior-Version
+msDS-Behavior-Version: 7
+
+dn: CN=DC1,OU=Domain Controllers,{ROOT}
+changetype: modify
+add: servicePrincipalName
+servicePrincipalName: ldap/{NAME}
 """
 
 
@@ -117,6 +129,12 @@ class DomainController:
             finally:
                 (self.folder / "tickets").unlink(missing_ok=True)
 
+    def edit(self, ldif: str, *controls: str) -> None:
+        """Change what no running controller lets anybody change, in the files of the database."""
+        # Samba's bindings belong to the Python that its own tool runs on.
+        python = Path(find_program("samba-tool", "samba-ad-dc")).read_text().splitlines()[0].removeprefix("#!").split()
+        self._run(*python, "-c", _EDIT, str(self._configuration), self._database, *controls, text=ldif)
+
     @contextlib.contextmanager
     def administrator(self) -> Iterator[Administrator]:
         """A conversation that may change everything."""
@@ -125,8 +143,8 @@ class DomainController:
             yield Administrator(connection, self._grant)
 
     def _grant(self, dn: str, entries: str) -> None:
-        tool, database = find_program("samba-tool", "samba-ad-dc"), str(self.folder / "private" / "sam.ldb")
-        options = [f"--configfile={self._configuration}", "-H", database, f"--objectdn={dn}", f"--sddl={entries}"]
+        tool = find_program("samba-tool", "samba-ad-dc")
+        options = [f"--configfile={self._configuration}", "-H", self._database, f"--objectdn={dn}", f"--sddl={entries}"]
         self._run(tool, "dsacl", "set", *options)
 
     def __enter__(self) -> Self:
@@ -152,6 +170,10 @@ class DomainController:
     def _configuration(self) -> Path:
         return self.folder / "samba.conf"
 
+    @property
+    def _database(self) -> str:
+        return str(self.folder / "private" / "sam.ldb")
+
     def _provision(self) -> None:
         certificate = self.authority.issue(NAME)
         folders = "\n".join(f"{name} = {self.folder / name.split()[0]}" for name in _FOLDERS)
@@ -172,10 +194,7 @@ class DomainController:
             *(f"--adminpass={PASSWORD}", "--host-name=dc1", f"--host-ip={self.address}"),
             *(f"--configfile={self._configuration}", "--option=dns forwarder="),
         )
-        database = self.folder / "private" / "sam.ldb"
-        # Samba's bindings belong to the Python that its own tool runs on.
-        python = Path(find_program("samba-tool", "samba-ad-dc")).read_text().splitlines()[0].removeprefix("#!").strip()
-        self._run(*python.split(), "-c", _PREPARE, str(self._configuration), str(database))
+        self.edit(_PREPARED)
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), contextlib.ExitStack() as connections:
