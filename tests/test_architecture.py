@@ -40,7 +40,7 @@ LAYERS: dict[str, set[str]] = {
 }
 """Each part and the parts that it may know."""
 
-SOURCES = ("winrm", "dns", "tcp", "tls", "http", "recording", "stream", "rdp", "asking")
+SOURCES = ("winrm", "dns", "ldap", "tcp", "tls", "http", "recording", "stream", "rdp", "asking")
 CHECKS_MAY_NOT_KNOW = tuple(f"azpreflight.facts.{name}" for name in SOURCES)
 HEAVY = ("winrm", "requests", "dns", "ldap3", "jinja2", "rich", "cryptography", "spnego", "click")
 

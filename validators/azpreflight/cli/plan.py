@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from azpreflight.engine.plan import Plan
 from azpreflight.facts.collection import Collection
 from azpreflight.facts.dns import questions_of
 from azpreflight.facts.http import routes_of
+from azpreflight.facts.ldap.searches import in_words
 from azpreflight.facts.query import DnsQuery, HttpQuery, TcpQuery, TlsQuery
 from azpreflight.facts.tcp import doors_of
 from azpreflight.facts.tls import handshakes_of
@@ -137,11 +138,12 @@ def _urls(collection: Collection) -> Iterator[str]:
             yield f"GET {route.probe.url}" + (f" through {route.proxy}" if route.proxy else "")
 
 
-_QUESTIONS: Mapping[str, Callable[[Collection], Iterator[str]]] = {
+_QUESTIONS: Mapping[str, Callable[[Collection], Iterable[str]]] = {
     "DNS servers": _dns,
     "Ports": _ports,
     "TLS handshakes": _handshakes,
     "URLs": _urls,
+    "Directory": in_words,
 }
 """What this machine asks by itself: one function for each kind of query that a site has."""
 

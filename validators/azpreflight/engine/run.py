@@ -19,6 +19,7 @@ from azpreflight.checks.builtin import check_registry
 from azpreflight.checks.check import Check
 from azpreflight.connect import Redirections
 from azpreflight.credentials import Credential
+from azpreflight.engine.directory import choose_login, is_unverified
 from azpreflight.engine.gather import Facts, Limits, gather
 from azpreflight.engine.judge import judge
 from azpreflight.engine.plan import Plan, Selection, make_plan
@@ -114,14 +115,21 @@ class Preflight:
         wanted = self.options.transport or self._loaded.site.winrm.transport
         return without_password(wanted, self._loaded.site, username, has_password=has_password)
 
-    def run(self, credential: Credential, progress: Progress | None = None) -> Report:
+    def run(
+        self, credential: Credential, progress: Progress | None = None, *, directory: Credential | None = None
+    ) -> Report:
         """Collect live facts and judge them.
 
+        Args:
+            credential: tried once on each node.
+            progress: told of each target.
+            directory: the credential for the site's directory, tried once.
+
         Raises:
-            InputError: the way of reaching nodes that was chosen is refused as unsafe.
+            InputError: the way of reaching nodes or the directory that was chosen is refused as unsafe.
         """
         started = utc_now()
-        facts = self._gather(*self._live(credential), progress, Redactor(credential.password))
+        facts = self._gather(*self._live(credential, directory), progress, _redactor(credential, directory))
         run_id = str(uuid.uuid4())
         return self._report(Mode.LIVE, started, facts, self._problems, run_id=run_id, clock=time.perf_counter)
 
@@ -142,7 +150,13 @@ class Preflight:
         return self._reproducible(Mode.SITE_ONLY, {}, self._problems, "")
 
     def collect(
-        self, credential: Credential, folder: Path, progress: Progress | None = None, *, raw: Path | None = None
+        self,
+        credential: Credential,
+        folder: Path,
+        progress: Progress | None = None,
+        *,
+        raw: Path | None = None,
+        directory: Credential | None = None,
     ) -> Facts:
         """Record live facts into a new folder, and judge nothing.
 
@@ -151,6 +165,7 @@ class Preflight:
             folder: of the recording.
             progress: told of each target.
             raw: another new folder, for the answers of the nodes as they come.
+            directory: the credential for the site's directory, tried once.
 
         Raises:
             InputError: a folder cannot be written, or one would be inside the other.
@@ -159,7 +174,7 @@ class Preflight:
             message = "is the folder of the recording, or inside it; raw answers need a folder of their own"
             raise InputError(Problem(code="bad-option", message=message, where=str(raw)))
         collected_at = utc_now()
-        facts = self._gather(*self._live(credential, raw), progress, Redactor(credential.password))
+        facts = self._gather(*self._live(credential, directory, raw), progress, _redactor(credential, directory))
         manifest = RecordingManifest(
             schema=RECORDING_SCHEMA,
             tool=tool_info(),
@@ -179,10 +194,13 @@ class Preflight:
         with self._closing:
             return gather(self.plan.collection, nodes, sites, self.options.limits, quiet, redact)
 
-    def _live(self, credential: Credential, raw: Path | None = None) -> tuple[NodeSource, Sequence[SiteSource]]:
+    def _live(
+        self, credential: Credential, directory: Credential | None, raw: Path | None = None
+    ) -> tuple[NodeSource, Sequence[SiteSource]]:
         # The sources load the network libraries, which a recording does without.
         from azpreflight.facts.dns import DnsSource
         from azpreflight.facts.http import HttpSource
+        from azpreflight.facts.ldap.source import LdapSource
         from azpreflight.facts.tcp import TcpSource
         from azpreflight.facts.tls import TlsSource
         from azpreflight.facts.winrm.channel import Endpoint
@@ -225,7 +243,10 @@ class Preflight:
                 return redirections.tried_at(host, port, own=declared_port, name=node.name)
             return redirections.tried_at(host, port, own=53 if host in (site.network.dns.servers or ()) else None)
 
-        return winrm, (DnsSource(redirections.reach), TcpSource(tried_at), TlsSource(tried_at), HttpSource())
+        reach = redirections.reach
+        login = choose_login(self.plan.collection, directory, ticket)
+        asking = (DnsSource(reach), TcpSource(tried_at), TlsSource(tried_at), HttpSource(), LdapSource(login, reach))
+        return winrm, asking
 
     def _reproducible(self, mode: Mode, facts: Facts, problems: Sequence[Problem], source: str) -> Report:
         """A report in which nothing depends on when and where it was made, but for `now`."""
@@ -264,6 +285,7 @@ class Preflight:
             packs=self.plan.packs,
             redirections=self.options.redirections.listed(),
             tls_unverified=winrm.https and not winrm.verify,
+            directory_tls_unverified=is_unverified(self.plan.collection),
             rules=self.options.selection.rules,
             skip=self.options.selection.skip,
             transport=str(self._transport) if self._transport is not None and mode is Mode.LIVE else None,
@@ -281,3 +303,7 @@ def _aged(tables: Iterable[TableInfo], now: datetime.datetime) -> Iterator[Probl
                 f"the table of {table.name} is of {table.date}, {days} days old: give a newer one with --endpoints"
             )
             yield Problem(code="table-old", message=message, where=table.name)
+
+
+def _redactor(*credentials: Credential | None) -> Redactor:
+    return Redactor(*(credential.password for credential in credentials if credential is not None))
