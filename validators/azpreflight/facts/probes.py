@@ -9,7 +9,7 @@ from azpreflight.facts.endpoints import needed, probe_of
 from azpreflight.facts.query import CurlQuery
 from azpreflight.model import Frozen
 from azpreflight.site.model import Node
-from azpreflight.site.references import REFERENCES, resolve
+from azpreflight.site.references import REFERENCES, filled, resolve
 
 
 class Probe(Frozen):
@@ -47,9 +47,10 @@ def probes_of(read: CurlQuery, fact: str, node: Node, collection: Collection) ->
     site = collection.site
     found: list[Probe] = []
     if read.table is not None:
-        urls = [probe_of(endpoint, site) for endpoint in needed(collection.tables[fact], site, collection.phase)]
-        found += [Probe.of_url(url) for url in urls if url is not None]
-    found += [Probe.of_url(url, tls) for url in read.urls for tls in read.tls or (None,)]
+        probed = [probe_of(endpoint, site) for endpoint in needed(collection.tables[fact], site, collection.phase)]
+        found += [Probe.of_url(url) for url in probed if url is not None]
+    urls = [url for text in read.urls for url in filled(text, site, node)]
+    found += [Probe.of_url(url, tls) for url in urls for tls in read.tls or (None,)]
     hosts = [host for name in read.tcp for host in (resolve(name, site, node) if name in REFERENCES else (name,))]
     found += [Probe(scheme="tcp", host=host, port=port) for host in hosts for port in read.ports]
     return list(dict.fromkeys(found))

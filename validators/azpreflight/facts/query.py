@@ -83,11 +83,20 @@ class ProgramQuery(Frozen, tag_field="from", tag="program"):
     output: Literal["csv", "json", "text", "xml"]
 
 
+class ProxyFacts(Frozen, kw_only=True):
+    """The registry facts that tell which proxy a node is set to: its environment, and what WinHTTP has stored."""
+
+    environment: str
+    winhttp: str
+
+
 class CurlQuery(Frozen, tag_field="from", tag="curl"):
     """Reachability as the node sees it, asked of `curl.exe`.
 
-    table: endpoints of the pack's table of that name that the site needs. urls: URLs as they stand.
-    tcp: hosts (references or literals) whose `ports` are connected to. tls: versions to pin, for each URL.
+    table: endpoints of the pack's table of that name that the site needs. urls: URLs, in which `{site.gateway}` and its
+    like stand for what is declared. tcp: hosts (references or literals) whose `ports` are connected to. tls: versions
+    to pin, for each URL. proxy_from: what tells the proxy for `table` and `urls` where the site declares none; without
+    it, none is used then.
     """
 
     table: str | None = None
@@ -95,6 +104,7 @@ class CurlQuery(Frozen, tag_field="from", tag="curl"):
     tcp: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
     tls: tuple[Literal["1.2", "1.3"], ...] = ()
+    proxy_from: ProxyFacts | None = None
 
 
 class DnsQuery(Frozen, tag_field="from", tag="dns"):
@@ -193,4 +203,6 @@ class Query(Frozen, kw_only=True):
         bound = {value.fact for value in self.bind.values() if isinstance(value, FromFact)}
         if isinstance(self.read, MethodQuery):
             bound |= {value.fact for value in self.read.keys.values()}
+        if isinstance(self.read, CurlQuery) and self.read.proxy_from is not None:
+            bound |= {self.read.proxy_from.environment, self.read.proxy_from.winhttp}
         return frozenset(bound | ({self.asked_when} if self.asked_when else set()))

@@ -1,7 +1,7 @@
 r"""The bytes in which Windows stores the proxy of WinHTTP: `WinHttpSettings` below `Internet Settings\Connections`.
 
 Known from machines, documented nowhere: little-endian words for the format, a counter of changes and the flags, then
-texts, each after its length in bytes: proxy, bypass list and, where there is a third, the URL of a configuration script.
+texts, each after its length in bytes: proxy, bypass list and, where there is a third, a configuration script's URL.
 """
 
 from __future__ import annotations

@@ -107,9 +107,7 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
         case RegistryQuery() | ProgramQuery() as read:
             yield from _line(name, query, read, where)
         case CurlQuery() | HttpQuery() as read:
-            if read.table is not None and read.table not in packs.tables_beside(name):
-                yield unknown("table", read.table, packs.tables_beside(name), where=where)
-            yield from _references(read.tcp if isinstance(read, CurlQuery) else (), where)
+            yield from _reached(name, read, packs, where)
         case DnsQuery(names=names, servers=servers):
             yield from _references((*names, servers), where)
         case TcpQuery(hosts=hosts) | TlsQuery(hosts=hosts):
@@ -156,6 +154,31 @@ def _method(name: str, read: MethodQuery, packs: PackSet, where: str) -> Iterato
     elif (read.class_.casefold(), read.method.casefold()) not in READING_METHODS:
         message = f"{name}: {read.class_}.{read.method} is not on the list of reading methods"
         yield Problem(code="not-allowed", message=message, where=where)
+
+
+def _reached(name: str, read: CurlQuery | HttpQuery, packs: PackSet, where: str) -> Iterator[Problem]:
+    if read.table is not None and read.table not in packs.tables_beside(name):
+        yield unknown("table", read.table, packs.tables_beside(name), where=where)
+    for reference in re.findall(r"\{([^{}]*)\}", " ".join(read.urls)):
+        if reference not in REFERENCES:
+            yield unknown("reference", reference, REFERENCES, where=where)
+    if isinstance(read, CurlQuery):
+        yield from _references(read.tcp, where)
+        yield from _proxy(name, read, packs, where)
+
+
+def _proxy(name: str, read: CurlQuery, packs: PackSet, where: str) -> Iterator[Problem]:
+    """Whether what tells the proxy can tell it, and of something that goes through one."""
+    if read.proxy_from is None:
+        return
+    if read.table is None and not read.urls:
+        message = f"{name}: proxy_from has no effect on bare connections"
+        yield Problem(code="no-effect", message=message, where=where)
+    for fact, value in ((read.proxy_from.environment, "HTTPS_PROXY"), (read.proxy_from.winhttp, "WinHttpSettings")):
+        source = packs.queries.get(fact)
+        if source is not None and not (isinstance(source.read, RegistryQuery) and value in source.read.values):
+            message = f"{name}: {fact} does not read the registry value {value}"
+            yield Problem(code="no-proxy", message=message, where=where)
 
 
 def _references(names: Iterable[str], where: str) -> Iterator[Problem]:

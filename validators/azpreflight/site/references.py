@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -19,6 +20,9 @@ from azpreflight.site.model import Cloud, Node, Range, Site, Traffic
 
 Reference: TypeAlias = Callable[[Site, Node | None], tuple[str, ...]]
 """Answers with every value of one name; with none when the site does not declare it."""
+
+PLACEHOLDER = re.compile(r"\{((?:site|node)\.[a-z_]+)\}")
+"""A reference inside of a text."""
 
 MOST_POOL_ADDRESSES = 1024
 """More addresses than this are not looked at one by one; a deployment uses 255 at most."""
@@ -39,6 +43,18 @@ def resolve(reference: str, site: Site, node: Node | None = None) -> tuple[str, 
     if reference not in REFERENCES:
         raise InputError(unknown("reference", reference, REFERENCES))
     return REFERENCES[reference](site, node)
+
+
+def filled(text: str, site: Site, node: Node | None = None) -> tuple[str, ...]:
+    """A text in which `{site.gateway}` and its like stand for declared values: one text for each of them.
+
+    None at all when one is not declared.
+    """
+    texts = [text]
+    for name in dict.fromkeys(PLACEHOLDER.findall(text)):
+        values = resolve(name, site, node)
+        texts = [found.replace(f"{{{name}}}", value) for found in texts for value in values]
+    return tuple(texts)
 
 
 def check_path(path: str, *, where: str = "") -> None:

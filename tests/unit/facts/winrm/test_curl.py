@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 from azpreflight.facts.observation import Status
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.winrm import curl
-from azpreflight.facts.winrm.curl import rows, work_list
+from azpreflight.facts.winrm.curl import Transfer, runs, work_list
+from azpreflight.facts.winrm.curl_reports import reports, row_of
+from azpreflight.facts.winrm.dialect import CURRENT, PARALLEL
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Value
@@ -44,6 +46,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """For as many connections at once as a work list makes."""
+
+    request_queue_size = 128
+
+
 @dataclass
 class Net:
     """What runs on loopback, and the program that asks it."""
@@ -61,11 +69,11 @@ class Net:
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory, curl: str) -> Iterator[Net]:
     certificate, key = self_signed(tmp_path_factory.mktemp("tls"), NAME, "127.0.0.1")
-    servers: list[http.server.ThreadingHTTPServer] = []
+    servers: list[Server] = []
     seen: list[str] = []
 
     def serve(highest: ssl.TLSVersion | None = None, *, tls: bool = True) -> int:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = Server(("127.0.0.1", 0), Handler)
         server.paths = seen  # type: ignore[attr-defined]
         server.handle_error = lambda *_: None  # type: ignore[method-assign]
         if tls:
@@ -103,6 +111,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curl, "TCP_SECONDS", 1)
     monkeypatch.setattr(curl, "TRANSFER_SECONDS", 3)
     monkeypatch.setattr(curl, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(curl, "RETRIES", 0)
 
 
 def run(text: str, net: Net, *extra: str, trust: bool = True, redirect: bool = True) -> Output:
@@ -115,7 +124,7 @@ def run(text: str, net: Net, *extra: str, trust: bool = True, redirect: bool = T
     config = "next\n".join(added + block for block in text.split("next\n")).replace('"NUL"', '"/dev/null"')
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     done = subprocess.run(
-        [net.curl, *curl.ARGUMENTS.split()],
+        [net.curl, *CURRENT.arguments.split()],
         input=config.encode(),
         capture_output=True,
         env=environment,
@@ -125,8 +134,17 @@ def run(text: str, net: Net, *extra: str, trust: bool = True, redirect: bool = T
     return Output(done.stdout.decode(), done.stderr.decode(), done.returncode)
 
 
+def listed(probes: Sequence[Probe], proxy: str | None = None) -> str:
+    return work_list([Transfer(probe=probe, proxy=proxy) for probe in probes])
+
+
+def rows(probes: Sequence[Probe], output: Output) -> dict[Probe, Value]:
+    transfers = [Transfer(probe=probe) for probe in probes]
+    return {transfer.probe: row_of(transfer, told) for transfer, told in reports(transfers, output, CURRENT).items()}
+
+
 def reach(net: Net, *probes: Probe, trust: bool = True) -> dict[Probe, Value]:
-    return rows(probes, run(work_list(probes, None), net, trust=trust))
+    return rows(probes, run(listed(probes), net, trust=trust))
 
 
 def http_probe(net: Net, path: str = "/") -> Probe:
@@ -193,7 +211,7 @@ def test_a_version_of_tls_is_pinned_both_ways(net: Net) -> None:
 
 
 def test_more_than_one_round_of_transfers_reports_on_each_once(net: Net) -> None:
-    probes = [http_probe(net, f"/{number}") for number in range(curl.PARALLEL + 10)]
+    probes = [http_probe(net, f"/{number}") for number in range(PARALLEL + 10)]
     found = reach(net, *probes)
     assert [row["http_code"] for row in found.values()] == [200] * len(probes)
 
@@ -206,21 +224,18 @@ def test_the_query_of_a_url_is_asked_for(net: Net) -> None:
 
 def test_a_proxy_is_asked_and_what_goes_around_it_is_not(net: Net) -> None:
     proxy = f"http://127.0.0.1:{net.http}"
-    probes = [
-        Probe(scheme="http", host="far.example.net", port=net.closed),
-        Probe(scheme="http", host="near.example.org", port=net.closed),
-        Probe(scheme="tcp", host="192.0.2.7", port=net.closed),
-    ]
-    # Names around the proxy are led to loopback too, and resolved nowhere.
-    text = work_list(probes, proxy, ["*.example.org", "192.0.2.0/24"])
-    blocks = text.split("next\n")
-    assert all(f'proxy = "{proxy}"\n' in block for block in blocks[:2])
-    assert 'proxy = ""\nnoproxy = "*"\n' in blocks[2]
-    resolve = ["near.example.org", "far.example.net", "192.0.2.7"]
+    far = Probe(scheme="http", host="far.example.net", port=net.closed)
+    near = Probe(scheme="http", host="near.example.org", port=net.closed)
+    transfers = [Transfer(probe=far, proxy=proxy), Transfer(probe=near)]
+    blocks = work_list(transfers).split("next\n")
+    assert f'proxy = "{proxy}"\nnoproxy = ""\n' in blocks[0]
+    assert 'proxy = ""\nnoproxy = "*"\n' in blocks[1]
+    resolve = ["near.example.org", "far.example.net"]
     extra = [f"resolve = {host}:{net.closed}:127.0.0.1" for host in resolve]
-    first, second = (rows(probes, run(block, net, *extra, redirect=False)) for block in blocks[:2])
-    assert first[probes[0]]["http_code"] == 200
-    assert second[probes[1]]["exit_code"] == 7
+    output = run(work_list(transfers), net, *extra, redirect=False)
+    first, second = (row_of(*told) for told in reports(transfers, output, CURRENT).items())
+    assert (first["http_code"], first["proxy"]) == (200, proxy)
+    assert (second["exit_code"], second["proxy"]) == (7, None)
 
 
 HOSTILE = [
@@ -248,14 +263,14 @@ def test_a_hostile_path_or_proxy_adds_no_option(
     monkeypatch.chdir(tmp_path)
     probes = [http_probe(net, f"/{text}"), http_probe(net, "/after")]
     net.paths.clear()
-    output = run(work_list(probes, None), net)
+    output = run(listed(probes), net)
     found = rows(probes, output)
     assert found[probes[1]]["http_code"] == 200
     assert set(found) == set(probes)
     assert len(net.paths) <= 2
     assert "must not come back" not in output.stdout
     # As a proxy: it may be of no use, but it is nothing else. What reaches the network is led to loopback.
-    proxied = run(work_list(probes, f"http://127.0.0.1:{net.closed}/{text}"), net)
+    proxied = run(listed(probes, f"http://127.0.0.1:{net.closed}/{text}"), net)
     assert "must not come back" not in proxied.stdout
     assert set(rows(probes, proxied)) == set(probes)
     assert list(tmp_path.iterdir()) == []
@@ -266,29 +281,32 @@ def test_a_hostile_path_or_proxy_adds_no_option(
 )
 def test_nothing_but_http_is_spoken(url: str, net: Net) -> None:
     probe = Probe.of_url(url)
-    output = run(work_list([probe], None), net)
+    output = run(listed([probe]), net)
     assert rows([probe], output)[probe]["exit_code"] in (1, 3)
     assert "must not come back" not in output.stdout
 
 
 @given(st.text(), st.text(), st.text())
 def test_each_option_stays_on_its_line(host: str, path: str, proxy: str) -> None:
-    text = work_list([Probe(scheme="https", host=host, port=443, path=path)], proxy, [host])
-    lines = text.split("\n")
+    lines = listed([Probe(scheme="https", host=host, port=443, path=path)], proxy).split("\n")
     assert [line.partition(" ")[0] for line in lines] == [
         "url",
+        "output",
         "proto",
         "globoff",
-        "output",
         "write-out",
         "connect-timeout",
         "max-time",
         "max-filesize",
         "proxy",
         "noproxy",
+        "retry",
+        "retry-all-errors",
+        "retry-delay",
+        "retry-max-time",
         "",
     ]
-    assert not any(character < " " or character == "\x7f" for character in text.replace("\n", ""))
+    assert not any(character < " " or character == "\x7f" for line in lines for character in line)
     for line in lines:
         value = line.partition(" = ")[2].replace("\\\\", "").replace('\\"', "")
         assert value.count('"') in (0, 2)
@@ -311,7 +329,7 @@ def test_a_url_is_told_in_its_plain_form(url: str, expected: str) -> None:
 
 def test_a_bare_connection_is_named_by_host_and_port() -> None:
     assert Probe(scheme="tcp", host="192.0.2.7", port=22).url == "tcp://192.0.2.7:22"
-    assert 'url = "http://[2001:db8::1]:22/"' in work_list([Probe(scheme="tcp", host="2001:db8::1", port=22)], None)
+    assert 'url = "http://[2001:db8::1]:22/"' in listed([Probe(scheme="tcp", host="2001:db8::1", port=22)])
 
 
 # Reports
@@ -336,14 +354,6 @@ def test_reports_are_sorted_and_what_is_no_report_is_passed_over() -> None:
 def test_a_truncated_output_has_the_reports_that_are_whole() -> None:
     text = report(0) + report(1)
     assert list(read(text[:-20])) == [PROBES[0]]
-
-
-@pytest.mark.parametrize("exit_code", [1, 3, 9009])
-def test_a_node_without_curl_does_not_have_the_program(exit_code: int) -> None:
-    with pytest.raises(WireError, match="did not run") as error:
-        read("", "'curl.exe' is not recognized", exit_code)
-    assert error.value.status is Status.NOT_PRESENT
-    assert "is not recognized" in error.value.reason
 
 
 @pytest.mark.parametrize("exit_code", [0, 2, 26, -1])
@@ -388,7 +398,17 @@ def test_any_output_is_rows_or_a_wire_error(text: str) -> None:
             assert read(stdout)
 
 
+def seconds(probes: Sequence[Probe]) -> float:
+    (only,) = runs([Transfer(probe=probe) for probe in probes])
+    return only.seconds
+
+
 def test_the_time_for_a_work_list_grows_by_rounds() -> None:
-    assert curl.seconds_needed([]) == 10.0
-    assert curl.seconds_needed(PROBES) == curl.TRANSFER_SECONDS + 10
-    assert curl.seconds_needed(PROBES * 17) == 2 * curl.TRANSFER_SECONDS + 10
+    assert seconds([]) == 10.0
+    longest = curl.RETRY_WITHIN_SECONDS + curl.RETRY_DELAY_SECONDS + curl.TRANSFER_SECONDS
+    assert seconds(PROBES) == longest + 10
+    assert seconds(PROBES * 17) == 2 * longest + 10
+
+
+def test_a_report_that_comes_twice_is_nobodys() -> None:
+    assert list(read(report(0) + report(1) + report(0, http_code=500))) == [PROBES[1]]

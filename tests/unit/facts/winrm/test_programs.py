@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import ProgramQuery, RegistryQuery
-from azpreflight.facts.winrm import curl
+from azpreflight.facts.winrm.dialect import CURRENT
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.programs import LINE_LIMIT, PROGRAMS, chains, line_of, parse, program, unchain
 
@@ -18,7 +18,8 @@ ALLOWED = [
     ("reg.exe", 'query "HKLM\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion" /reg:64'),
     ("reg.exe", 'query "HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters" /s /reg:64'),
     ("reg.exe", 'query "HKU\\S-1-5-18\\Software\\{A-1} (x) [y]" /reg:64'),
-    ("curl.exe", curl.ARGUMENTS),
+    ("curl.exe", CURRENT.arguments),
+    ("curl.exe", "-q -sS -K -"),
     ("curl.exe", "--version"),
     ("whoami.exe", "/groups /fo csv /nh"),
     ("whoami.exe", "/user /fo csv /nh"),

@@ -15,7 +15,8 @@ from typing import TypeVar
 from azpreflight.facts.collection import Collection, Keep, unobserved, utc_now
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Observation, Status
-from azpreflight.facts.probes import Probe, probes_of
+from azpreflight.facts.probes import probes_of
+from azpreflight.facts.proxies import UnknownProxyError, proxies_of
 from azpreflight.facts.query import (
     CimQuery,
     CurlQuery,
@@ -25,11 +26,13 @@ from azpreflight.facts.query import (
     RegistryQuery,
     WinrmQuery,
 )
-from azpreflight.facts.winrm import cim, curl, methods, programs, registry
+from azpreflight.facts.winrm import cim, methods, programs, registry
 from azpreflight.facts.winrm.conditions import conditions
+from azpreflight.facts.winrm.curl import Transfer
 from azpreflight.facts.winrm.errors import Fault, Rejected, WireError
 from azpreflight.facts.winrm.faults import CONTEXT_EXPIRED, HOST_RESTARTING, PROVIDER_NOT_LOADED, QUOTAS
 from azpreflight.facts.winrm.lines import Line, lines_of
+from azpreflight.facts.winrm.outbound import reach
 from azpreflight.facts.winrm.session import Session
 from azpreflight.facts.winrm.shell import Shell, open_shell
 from azpreflight.model import Value
@@ -298,25 +301,27 @@ class Conversation:
         return programs.parse(read, text)
 
     def _run_curl(self, shell: Shell) -> None:
-        """One run of curl for all queries; what several want to reach is tried once."""
-        wanted = {
-            name: probes_of(read, name, self._node, self._collection) for name, read in self._open(CurlQuery).items()
-        }
-        probes = list(dict.fromkeys(probe for found in wanted.values() for probe in found))
-        rows: dict[Probe, Value] = {}
-        if probes:
-            site = self._collection.site
-            command = programs.program("curl.exe").line(curl.ARGUMENTS)
-            deadline = self._deadline.within(curl.seconds_needed(probes))
+        """One work list for all queries; what several want to reach on the same way is tried once."""
+        wanted: dict[str, list[Transfer]] = {}
+        for name, read in self._open(CurlQuery).items():
             try:
-                work_list = curl.work_list(probes, site.proxy.https, site.proxy.bypass or ())
-                rows = curl.rows(probes, shell.run(command, deadline, work_list.encode()))
+                proxies = proxies_of(read, self._collection.site, self._found)
+            except UnknownProxyError as error:
+                self._missing([name], WireError(error.status, str(error)))
+                continue
+            probes = probes_of(read, name, self._node, self._collection)
+            wanted[name] = [Transfer(probe=probe, proxy=proxies.of(probe.scheme, probe.host)) for probe in probes]
+        transfers = list(dict.fromkeys(transfer for found in wanted.values() for transfer in found))
+        rows: dict[Transfer, Value] = {}
+        if transfers:
+            try:
+                rows = reach(shell, transfers, self._deadline)
             except WireError as error:
                 self._missing(wanted, error)
                 return
         for name, found in wanted.items():
             if found:
-                self._observed(name, [rows[probe] for probe in found if probe in rows])
+                self._observed(name, [rows[transfer] for transfer in found if transfer in rows])
             else:
                 self._missing([name], WireError(Status.NOT_ASKED, "the site declares nothing to reach"))
 

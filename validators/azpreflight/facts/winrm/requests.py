@@ -5,8 +5,9 @@ from __future__ import annotations
 from azpreflight.facts.collection import Collection
 from azpreflight.facts.probes import probes_of
 from azpreflight.facts.query import CimQuery, CurlQuery, MethodQuery, ProgramQuery, Query, RegistryQuery, WinrmQuery
-from azpreflight.facts.winrm import cim, curl, programs
+from azpreflight.facts.winrm import cim, programs
 from azpreflight.facts.winrm.conditions import described
+from azpreflight.facts.winrm.dialect import CURRENT
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.lines import lines_of
 from azpreflight.model import Frozen
@@ -77,7 +78,32 @@ def _of(name: str, query: Query, collection: Collection, node: Node) -> list[Req
                     Request(fact=name, operation="none", text="nothing is asked: the site declares nothing to reach")
                 ]
             items = tuple(f"{probe.url} (TLS {probe.tls} only)" if probe.tls else probe.url for probe in probes)
-            line = programs.program("curl.exe").line(curl.ARGUMENTS)
-            return [Request(fact=name, operation="Command", text=line, items=items)]
+            return _curl(name, read, items)
         case _:
             return []
+
+
+_PROXY = "through the proxy that the site declares"
+_SECOND = (
+    "only for what failed by its certificate, or since no revocation list was reached: the same once more without that "
+    "check. Nothing but the GET is sent, and the answer is thrown away; it is to tell the causes apart, and to see the "
+    "certificates"
+)
+
+
+def _curl(name: str, read: CurlQuery, items: tuple[str, ...]) -> list[Request]:
+    """Which options the node's curl is given depends on its version; what a patched machine has is shown."""
+    curl = programs.program("curl.exe")
+    work, way = curl.line(CURRENT.arguments), None
+    if read.proxy_from is not None:
+        told = f"{read.proxy_from.environment} and {read.proxy_from.winhttp}"
+        way = f"{_PROXY}; where it declares none, the one that {told} tell, if any"
+    return [
+        Request(fact=name, operation="Command", text=curl.line("--version")),
+        Request(fact=name, operation="Command", text=work, condition=way, items=items),
+        *(
+            [Request(fact=name, operation="Command", text=work, condition=_SECOND)]
+            if any(item.startswith("https://") for item in items)
+            else []
+        ),
+    ]
