@@ -101,11 +101,11 @@ def _reached(view: View, endpoints: Sequence[Endpoint], wanted: Sequence[Endpoin
     closed = closed_ports(wanted, rows)
     for endpoint in endpoints:
         finding = _endpoint(view, endpoint, rows)
-        if finding.outcome is Outcome.FAIL and endpoint.port in closed:
-            yield instead_of(finding.subject, endpoint.port)
-        elif finding.outcome is Outcome.FAIL and endpoint.uncertain:
+        if endpoint.uncertain and finding.outcome in (Outcome.FAIL, Outcome.ERROR):
             message = f"{finding.message}; whether it is needed is not certain"
             yield irrelevant(finding.subject, message, actual=finding.actual)
+        elif finding.outcome is Outcome.FAIL and endpoint.port in closed:
+            yield instead_of(finding.subject, endpoint.port)
         else:
             yield finding
 
