@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from azpreflight.checks import closed_ports, declaration, outbound, ways_out
-from azpreflight.checks.view import NotApplicable
+from azpreflight.checks.view import NotApplicable, NotObserved
 from azpreflight.facts.endpoints import EndpointTable, needed
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import CurlQuery
@@ -26,7 +26,6 @@ SITE = site_of(
     network={"ntp_servers": ["192.0.2.123"]},
     key_vault={"name": "edge-lab-kv"},
 )
-PROXY = {"http": "http://proxy.edge.example:3128", "https": "http://proxy.edge.example:3128"}
 Answer: TypeAlias = Callable[[Any, int], dict[str, Any]]
 PROBED = {"fact": "a.b", "table": "endpoints"}
 
@@ -45,7 +44,7 @@ def with_azure(**azure: Any) -> Site:
 def rows_of(site: Site, answer: Answer | None = None, phase: Phase = Phase.PRE_DEPLOY) -> list[dict[str, Any]]:
     """A row for every probe: a good one, or with what `answer` makes of its host and port."""
     probes = dict.fromkeys((e.probe, e.port) for e in needed(table(), site, phase) if e.probe is not None)
-    good = {"http_code": 404, "exit_code": 0, "error": "", "remote_ip": "203.0.113.7"}
+    good = {"http_code": 404, "exit_code": 0, "error": "", "remote_ip": "203.0.113.7", "proxy": None}
     return [{"host": host, "port": port, **good, **(answer(host, port) if answer else {})} for host, port in probes]
 
 
@@ -89,6 +88,8 @@ class TestClosedPorts:
             (6, Outcome.ERROR, Outcome.FAIL),
             (7, Outcome.FAIL, Outcome.ERROR),
             (97, Outcome.FAIL, Outcome.ERROR),
+            (35, Outcome.PASS, Outcome.FAIL),
+            (52, Outcome.ERROR, Outcome.FAIL),
             (60, Outcome.PASS, Outcome.FAIL),
             (2, Outcome.ERROR, Outcome.ERROR),
         ],
@@ -188,14 +189,15 @@ class TestWhatIsNotProbed:
         view = view_of({"a.b": []}, site=site, tables={"endpoints": lonely}, phase=Phase.DAY_2)
         assert set(outcomes_of(outbound.reachable, view, **PROBED).values()) == {Outcome.NOT_APPLICABLE}
 
-    def test_the_failure_of_an_uncertain_endpoint_is_told_and_not_counted(self) -> None:
+    @pytest.mark.parametrize(("exit_code", "told"), [(28, "it timed out"), (2, "the probe itself failed")])
+    def test_the_failure_of_an_uncertain_endpoint_is_told_and_not_counted(self, exit_code: int, told: str) -> None:
         site = with_azure(services=["azure-update-manager"])
-        failure = {"http_code": 0, "exit_code": 28, "error": "timed out"}
+        failure = {"http_code": 0, "exit_code": exit_code}
         rows = rows_of(site, lambda host, _: failure if host == "fe2.update.microsoft.com" else {}, Phase.DAY_2)
         view = view_of({"a.b": rows}, site=site, tables={"endpoints": table()}, phase=Phase.DAY_2)
         finding = findings_of(outbound.reachable, view, **PROBED)["*.update.microsoft.com:443"]
         assert finding.outcome is Outcome.NOT_APPLICABLE
-        assert "it timed out" in finding.message
+        assert told in finding.message
         assert "not certain" in finding.message
 
 
@@ -235,13 +237,18 @@ class TestPublicAddresses:
         assert judged(ways_out.public_addresses, SITE, rows)["edge-lab-kv.vault.azure.net"] is Outcome.FAIL
 
     def test_behind_a_proxy_only_what_goes_around_it_has_an_address(self) -> None:
-        site = msgspec.convert({**msgspec.to_builtins(SITE), "proxy": PROXY}, Site)
+        through = {"proxy": "http://proxy.edge.example:3128", "remote_ip": "192.168.0.8"}
         with pytest.raises(NotApplicable, match="proxy"):
-            judged(ways_out.public_addresses, site, rows_of(site))
-        around = msgspec.convert({**msgspec.to_builtins(SITE), "proxy": {**PROXY, "bypass": ["*.digicert.com"]}}, Site)
-        rows = rows_of(around, lambda *_: {"remote_ip": "192.168.0.8"})
-        found = judged(ways_out.public_addresses, around, rows)
+            judged(ways_out.public_addresses, SITE, rows_of(SITE, lambda *_: through))
+        around = {**through, "proxy": None}
+        rows = rows_of(SITE, lambda host, _: around if host.endswith("digicert.com") else through)
+        found = judged(ways_out.public_addresses, SITE, rows)
         assert set(found) == {"crl3.digicert.com", "crl4.digicert.com", "ocsp.digicert.com"}
+
+    def test_a_row_that_does_not_tell_of_a_proxy_is_not_judged(self) -> None:
+        rows = [{key: value for key, value in row.items() if key != "proxy"} for row in rows_of(SITE)]
+        with pytest.raises(NotObserved):
+            judged(ways_out.public_addresses, SITE, rows)
 
 
 @pytest.mark.parametrize(("declared", "outcome"), [(False, Outcome.PASS), (True, Outcome.FAIL)])

@@ -180,6 +180,15 @@ def test_a_value_that_is_not_declared_leaves_the_place_open(placeholder: str) ->
     assert all(e.probe is None and PLACEHOLDERS[placeholder] in e.open_fields for e in there)
 
 
+def test_a_name_is_filled_in_as_far_as_the_site_goes() -> None:
+    site = using("custom-logs")
+    (found,) = [e for e in needed(TABLE, site, Phase.DAY_2) if "data_collection" in e.host]
+    assert found.host == "{data_collection_endpoint}.eastus.ingest.monitor.azure.com"
+    assert (found.probe, found.open_fields) == (None, ("azure.data_collection_endpoint",))
+    declared = using("custom-logs", data_collection_endpoint="edge-dce")
+    assert "edge-dce.eastus.ingest.monitor.azure.com:443" in names(declared)
+
+
 class TestUndecided:
     def test_services_that_the_site_is_silent_about(self) -> None:
         site = site_of(azure={"region": "eastus"}, **NOTHING_ELSE)

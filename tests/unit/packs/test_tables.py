@@ -228,3 +228,10 @@ def test_all_mistakes_are_told_at_once(written: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_table(written, "endpoints")
     assert len(caught.value.problems) == 4
+
+
+def test_the_table_that_the_documentation_shows_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/endpoints.md").read_text()
+    shown = tmp_path / "shown.yaml"
+    shown.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    assert len(read_table(shown, "endpoints")[0].endpoints) == 1
