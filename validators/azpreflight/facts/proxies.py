@@ -50,10 +50,12 @@ def proxies_of(read: CurlQuery, site: Site, found: Mapping[str, Observation]) ->
         return Proxies()
     values = {}
     for name in (read.proxy_from.environment, read.proxy_from.winhttp):
-        observation = found[name]
-        if observation.status is not Status.OBSERVED:
-            reason = f"{name} was not observed: {observation.reason}"
-            raise UnknownProxyError(observation.status, reason)
+        observation = found.get(name)
+        if observation is None or observation.status is not Status.OBSERVED:
+            status, reason = (
+                (observation.status, observation.reason) if observation else (Status.NOT_ASKED, "not asked")
+            )
+            raise UnknownProxyError(status, f"{name} was not observed: {reason}")
         values[name] = RegistryTree(observation.value)
     try:
         return (
