@@ -16,6 +16,10 @@ from azpreflight.site.model import Site
 
 _SERVER = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 
+_SCHEMES = frozenset({"http", "https", "socks4", "socks5"})
+"""Those of curl's that anybody is set to."""
+_NO_PROXY = "what is set as proxy is no URL of one"
+
 
 class Proxies(Frozen):
     """http, https: URL of the proxy for each, without user information. around: patterns of hosts that need none."""
@@ -109,10 +113,10 @@ def _plain(proxy: str) -> str:
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        host, port = "", None
+        raise ValueError(_NO_PROXY) from None
     host = f"[{host}]" if ":" in host else host
-    if _SERVER.fullmatch(host) is None:
-        raise ValueError("what is set as proxy is no URL of one")
+    if _SERVER.fullmatch(host) is None or parts.scheme not in _SCHEMES:
+        raise ValueError(_NO_PROXY)
     return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
 
 
