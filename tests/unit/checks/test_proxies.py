@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azpreflight.checks.bypass_lists import bypass_covers, bypass_form, bypass_private, bypass_subnet
+from azpreflight.checks.bypass_lists import bypass_covers, bypass_form, bypass_subnet
 from azpreflight.checks.check import Check
 from azpreflight.checks.proxies import arc_agent, no_script_no_login, reached, same_everywhere, well_formed
 from azpreflight.checks.proxy_settings import Proxy, declared, places, proxy_of
@@ -144,10 +144,35 @@ def test_each_place_is_held_against_the_declared_proxy(changes: dict[str, Any], 
     assert found == outcomes
 
 
-@pytest.mark.parametrize("check", [well_formed, no_script_no_login, bypass_covers, bypass_form, bypass_private])
+@pytest.mark.parametrize("check", [well_formed, no_script_no_login, bypass_covers, bypass_form])
 def test_without_a_proxy_there_is_nothing_to_judge(check: Check[Any]) -> None:
     with pytest.raises(NotApplicable):
         findings_of(check, view_of(NOTHING))
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "name"),
+    [
+        ("proxy.connections", Status.TIMED_OUT, "WinHTTP"),
+        ("proxy.connections", key(WinHttpSettings="28"), "WinHTTP"),
+        ("proxy.machine", Status.REFUSED, "WinINET"),
+        ("system.environment", key(HTTP_PROXY=7, HTTPS_PROXY=PROXY, NO_PROXY=ENVIRONMENT), "HTTP_PROXY"),
+    ],
+)
+def test_a_place_that_is_not_known_leaves_the_others_judged(fact: str, value: Any, name: str) -> None:
+    view = view_of({**facts(), fact: value}, site=WITH_PROXY)
+    found = outcomes_of(same_everywhere, view)
+    assert found[name] is Outcome.ERROR
+    assert found["HTTPS_PROXY"] is Outcome.PASS
+    checks: tuple[Check[Any], ...] = (well_formed, no_script_no_login, bypass_covers, bypass_form)
+    for check in checks:
+        assert outcomes_of(check, view)[name] is Outcome.ERROR
+
+
+def test_where_all_but_one_place_name_no_proxy_the_one_is_an_open_question() -> None:
+    found = outcomes_of(same_everywhere, view_of({**NOTHING, "proxy.connections": Status.TIMED_OUT}))
+    assert found.pop("WinHTTP") is Outcome.ERROR
+    assert set(found.values()) == {Outcome.PASS}
 
 
 def test_one_place_with_a_proxy_is_enough_to_judge_the_others() -> None:
