@@ -135,12 +135,20 @@ def test_a_server_that_was_not_asked_is_no_good_one() -> None:
 
 
 DNS = site_of(network={"dns": {"servers": ["192.0.2.53"]}})
+ASKED_FOR = {"server": "192.0.2.53", "name": "management.azure.com"}
 ASKED = "Server:  UnKnown\r\nAddress:  192.0.2.53\r\n\r\n"
 
 
 def answers(output: str | None, operator: Any) -> View:
-    facts: dict[str, Any] = {"reach.public_names": [{"server": "192.0.2.53", "exit_code": 0, "output": output}]}
-    asked = operator if isinstance(operator, Status) else [{"server": "192.0.2.53", "answers": operator}]
+    facts: dict[str, Any] = {"reach.public_names": [{**ASKED_FOR, "exit_code": 0, "output": output}]}
+    asked = (
+        operator
+        if isinstance(operator, Status)
+        else [
+            {**ASKED_FOR, "answers": operator},
+            {**ASKED_FOR, "name": "other.example", "answers": ["203.0.113.9"]},
+        ]
+    )
     return view_of({**facts, "dns.public_names": asked}, site=DNS)
 
 
