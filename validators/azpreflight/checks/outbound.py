@@ -8,19 +8,21 @@ from typing import Annotated
 from msgspec import Meta
 
 from azpreflight.checks.agreement import same
-from azpreflight.checks.attempts import NAME_NOT_FOUND, NOT_BUILT_IN, TLS_FAILED, Attempt, attempt_of
+from azpreflight.checks.attempts import NAME_NOT_FOUND, NOT_BUILT_IN, Attempt, Failure, attempt_of
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.facts.endpoints import Endpoint, EndpointTable, needed, probe_of, region_of
 from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Frozen, Phase
-from azpreflight.site.model import Site
+from azpreflight.site.references import filled
 
 MADE_BY_DEPLOYMENT = frozenset({"key-vault", "cloud-witness"})
 """Services whose own name may not exist before the deployment has made it."""
 
 FORBIDDEN = 403
 SERVER_ERRORS = range(500, 600)
+_OF_TLS = frozenset({Failure.TLS, Failure.CERTIFICATE, Failure.RESET})
+"""What a device that lets no TLS through may look like."""
 
 
 class Reachable(Frozen, kw_only=True):
@@ -31,19 +33,11 @@ class Reachable(Frozen, kw_only=True):
 
 
 class Negotiates(Frozen, kw_only=True):
-    """fact: URLs that were asked once per TLS version. urls, tls: those that its query asks for."""
+    """fact: URLs that were asked once per TLS version. urls, tls: those that its query asks for, spelled as there."""
 
     fact: FactName
     urls: Annotated[tuple[str, ...], Meta(min_length=1)]
     tls: Annotated[tuple[str, ...], Meta(min_length=1)]
-
-
-def through_proxy(site: Site, host: str) -> bool:
-    """Whether the declared proxy stands between a node and a host."""
-    if not (site.proxy.http or site.proxy.https):
-        return False
-    around = [entry.removeprefix("*").removeprefix(".").casefold() for entry in site.proxy.bypass or ()]
-    return not any(host.casefold() == entry or host.casefold().endswith(f".{entry}") for entry in around)
 
 
 @check("outbound.reachable", parameters=Reachable, needs=lambda parameters: (parameters.fact,))
@@ -88,11 +82,11 @@ def _endpoint(view: View, endpoint: Endpoint, rows: list[Row]) -> Finding:
         return unjudged(subject, f"{subject}{through} has results that contradict each other", expected="reached")
     if attempt.reached is None:
         return unjudged(subject, f"{subject}{through} is not known to be reached: {attempt.reason}", expected="reached")
-    if attempt.reached and _may_be_the_proxy(view.site, endpoint, [row["http_code"] for row in found]):
+    if attempt.reached and _may_be_the_proxy(endpoint, found):
         reason = f"the answer {status} may be the proxy's own, which is not told apart on plain HTTP"
         return unjudged(subject, f"{subject}{through} is not known to be reached: {reason}", actual=status)
     if attempt.reached:
-        return passed(subject, f"{subject}{through} was reached", expected="reached", actual=status)
+        return passed(subject, f"{subject}{through} was reached{attempts[0].note}", expected="reached", actual=status)
     may_not_exist = endpoint.service in MADE_BY_DEPLOYMENT and view.phase is Phase.PRE_DEPLOY
     if attempt.reason == NAME_NOT_FOUND and may_not_exist:
         message = f"{subject} does not exist yet, or does not resolve"
@@ -101,18 +95,19 @@ def _endpoint(view: View, endpoint: Endpoint, rows: list[Row]) -> Finding:
     return failed(subject, message, expected="reached", actual=found[0]["error"])
 
 
-def _may_be_the_proxy(site: Site, endpoint: Endpoint, statuses: list[int]) -> bool:
+def _may_be_the_proxy(endpoint: Endpoint, rows: list[Row]) -> bool:
     """Whether a proxy that refuses or fails would give the same answer, as it can where it reads what is sent."""
-    if endpoint.protocol != "http" or not through_proxy(site, str(endpoint.probe)):
+    if endpoint.protocol != "http":
         return False
-    return any(status == FORBIDDEN or status in SERVER_ERRORS for status in statuses)
+    doubtful = [row for row in rows if row["http_code"] == FORBIDDEN or row["http_code"] in SERVER_ERRORS]
+    return any(row["proxy"] is not None for row in doubtful)
 
 
 @check("outbound.negotiates_tls", parameters=Negotiates, needs=lambda parameters: (parameters.fact,))
 def negotiates_tls(view: View, parameters: Negotiates) -> Iterator[Finding]:
     """Every URL answers to one of the versions of TLS. One that was not even connected to is no matter of TLS."""
     rows = view.rows(parameters.fact)
-    for url in parameters.urls:
+    for url in (url for text in parameters.urls for url in filled(text, view.site)):
         attempts = {
             version: _attempt_with([row for row in rows if row["url"] == url and row["tls"] == version])
             for version in parameters.tls
@@ -128,7 +123,7 @@ def _attempt_with(rows: list[Row]) -> Attempt:
     if any(attempt.reached is not attempts[0].reached for attempt in attempts):
         return Attempt(None, "two tries contradict each other")
     if attempts[0].reached is None and same(rows[0]["exit_code"], NOT_BUILT_IN):
-        return Attempt(False, "the node's curl does not know it")
+        return Attempt(False, "the node's curl does not know it", Failure.BROKEN)
     return attempts[0]
 
 
@@ -141,7 +136,7 @@ def _tls(url: str, attempts: dict[str, Attempt]) -> Finding:
         return passed(url, f"{url} answers to TLS {' and '.join(good)}", expected=expected, actual=good)
     if any(attempt.reached is None for attempt in attempts.values()):
         return unjudged(url, f"whether {url} answers to TLS is not known ({each})", expected=expected, actual=reasons)
-    if TLS_FAILED not in reasons.values():
+    if not any(attempt.failure in _OF_TLS for attempt in attempts.values()):
         message = f"{url} was not reached, which tells nothing of TLS ({each})"
         return unjudged(url, message, expected=expected, actual=reasons)
     message = f"{url} answers neither to TLS {' nor to TLS '.join(attempts)} ({each})"
