@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,10 +13,10 @@ import msgspec
 import pytest
 
 from azpreflight import Outcome, Report, collect, load_site, run
-from conftest import needed
 from servers.lab import Lab, node_scenario, running_lab
 from servers.outside import black_hole
-from servers.processes import Daemon, free_port
+from servers.processes import free_port
+from servers.proxies import refusing
 from servers.winrm import Scenario
 
 PROXY = "http://proxy.edge.example:3128"
@@ -74,23 +73,8 @@ def with_proxy(site: str, bypass: str = "192.0.2.0/24", url: str = PROXY) -> str
 @pytest.fixture(scope="module")
 def tinyproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a proxy on loopback."""
-    folder, ports = tmp_path_factory.mktemp("tinyproxy"), [0]
-    configuration = folder / "tinyproxy.conf"
-    daemon = Daemon([needed("tinyproxy", "tinyproxy-bin"), "-d", "-c", str(configuration)], folder)
-
-    def configure() -> None:
-        ports[0] = free_port()
-        configuration.write_text(f"Port {ports[0]}\nListen 127.0.0.1\nAllow 127.0.0.1\nTimeout 5\nMaxClients 20\n")
-
-    def ready() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", ports[0])) == 0
-
-    daemon.start_configured(configure, ready)
-    try:
-        yield ports[0]
-    finally:
-        daemon.stop()
+    with refusing(tmp_path_factory.mktemp("proxy") / "tinyproxy") as proxy:
+        yield int(proxy.url.rpartition(":")[2])
 
 
 @contextlib.contextmanager
