@@ -13,9 +13,18 @@ from netaddr import IPNetwork, IPRange, IPSet
 from netaddr.core import AddrFormatError
 
 from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged
-from azpreflight.checks.proxy_settings import FACTS, NO_PROXY, VARIABLES, used_places
+from azpreflight.checks.proxy_settings import (
+    ENVIRONMENT,
+    FACTS,
+    NO_PROXY,
+    VARIABLES,
+    Place,
+    environment,
+    naming_places,
+    unknown,
+)
 from azpreflight.checks.ranges import address, cluster_address, network, pool_spans
-from azpreflight.checks.view import NotApplicable, View
+from azpreflight.checks.view import View
 from azpreflight.facts.proxies import covers
 from azpreflight.model import Finding, Frozen
 from azpreflight.site.model import is_subnet
@@ -47,15 +56,9 @@ def _entries(text: str) -> tuple[str, ...]:
     return tuple(entry.casefold() for entry in _SEPARATORS.split(text) if entry)
 
 
-def lists(view: View) -> list[BypassList]:
-    """The list of every place that names a proxy.
-
-    Raises:
-        NotApplicable: no place does.
-    """
-    named = [place for place in used_places(view) if place.servers]
-    if not named:
-        raise NotApplicable("no place of the node names a proxy")
+def lists(places: Iterable[Place]) -> list[BypassList]:
+    """The list of every place that names a proxy; the variables have one together."""
+    named = (place for place in places if place.servers)
     found = {NO_PROXY if place.name in VARIABLES.values() else place.name: place.bypass or "" for place in named}
     return [BypassList(name, text) for name, text in found.items()]
 
@@ -83,8 +86,9 @@ def _addresses(entries: Iterable[str]) -> IPSet:
 @check("proxy.bypass_covers", *FACTS)
 def bypass_covers(view: View, _: NoParameters) -> Iterator[Finding]:
     """Every list has the nodes, the cluster, the infrastructure range, the domain and the machine itself in it."""
-    wanted = dict(_wanted(view))
-    for found in lists(view):
+    wanted, places = dict(_wanted(view)), naming_places(view)
+    yield from (unknown(place) for place in places if place.unknown)
+    for found in lists(places):
         if found.of_environment and not found.entries:
             yield irrelevant(found.name, f"{found.name} is empty, which is judged as its form")
             continue
@@ -121,7 +125,9 @@ def _wanted(view: View) -> Iterator[tuple[str, Callable[[tuple[str, ...]], bool]
 @check("proxy.bypass_form", *FACTS)
 def bypass_form(view: View, _: NoParameters) -> Iterator[Finding]:
     """Every list is written as its place reads it: the three are supposed to differ."""
-    for found in lists(view):
+    places = naming_places(view)
+    yield from (unknown(place) for place in places if place.unknown)
+    for found in lists(places):
         if not found.entries and not found.of_environment:
             yield irrelevant(found.name, f"the bypass list of {found.name} is empty, which is judged as what it lacks")
             continue
@@ -168,12 +174,15 @@ def _is_network(entry: str) -> bool:
     return True
 
 
-@check("proxy.bypass_private", *FACTS)
+@check("proxy.bypass_private", ENVIRONMENT)
 def bypass_private(view: View, _: NoParameters) -> Iterator[Finding]:
     """NO_PROXY holds for the private networks, which the deployment adds for Kubernetes."""
-    found = next((found for found in lists(view) if found.of_environment), None)
+    places = environment(view)
+    yield from (unknown(place) for place in places if place.unknown)
+    found = next(iter(lists(places)), None)
     if found is None:
-        raise NotApplicable("the environment of the node names no proxy")
+        yield irrelevant(NO_PROXY, "the environment of the node names no proxy")
+        return
     known = _addresses(found.entries)
     missing = [text for text in PRIVATE if not IPSet([text]).issubset(known)]
     yield judged(

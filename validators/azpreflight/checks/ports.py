@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from azpreflight.checks.agreement import named_rows, spelled_values, told
+from azpreflight.checks.agreement import named_rows, same, spelled_values, told
 from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged, passed, unjudged
 from azpreflight.checks.ranges import address
 from azpreflight.checks.reach import CONNECTED, FILTERED, REFUSED, connection, port_rows
@@ -201,7 +201,10 @@ def _dns(view: View, server: str, rows: list[Row]) -> Finding:
         return unjudged(subject, f"it is not known whether {server} answers the node: nslookup told nothing")
     if _answers(output, server):
         return passed(subject, f"{server} answers the node")
-    answers = told([row for row in view.rows(OPERATOR_ANSWERS) if row["server"] == server], "answers", list)
+    asked = [
+        row for row in view.rows(OPERATOR_ANSWERS) if row["server"] == server and same(row["name"], rows[0]["name"])
+    ]
+    answers = told(asked, "answers", list)
     if answers is None:
         return unjudged(subject, f"{server} gives the node no answer, and what it gives the operator is not known")
     if answers:

@@ -16,9 +16,11 @@ from azpreflight.checks.proxy_settings import (
     declared,
     in_use,
     machine_wininet,
+    naming_places,
     per_machine,
     places,
     proxy_of,
+    unknown,
     used_places,
 )
 from azpreflight.checks.ranges import single
@@ -50,8 +52,7 @@ def same_everywhere(view: View, _: NoParameters) -> Iterator[Finding]:
         yield passed("proxy", "no place names a proxy, and none is declared")
         return
     expected, whose = _expected(view, found)
-    machine = machine_wininet(view)
-    if machine.servers and not per_machine(view):
+    if not per_machine(view) and machine_wininet(view).servers:
         reason = "ProxySettingsPerUser is not 0: services use the settings of their own accounts"
         yield failed(WININET, f"the WinINET proxy of the machine has no effect, since {reason}", expected=0)
         found = [place for place in found if not place.name.startswith(WININET)]
@@ -69,11 +70,15 @@ def _expected(view: View, found: list[Place]) -> tuple[dict[str, Proxy], str]:
 
 
 def _agreement(place: Place, expected: dict[str, Proxy], whose: str) -> Finding:
+    if place.unknown:
+        return unknown(place)
     if not place.servers and (place.script or place.detects):
         return irrelevant(place.name, f"{place.name} names no proxy but finds one by itself, which is judged apart")
     missing, other = [], []
     for scheme in place.schemes:
         text, wanted = place.servers.get(scheme), expected.get(scheme)
+        if wanted is None and not text:
+            return passed(place.name, f"{place.name} names no proxy", actual=_shown(place))
         if wanted is None or (text and proxy_of(text) is None):
             return irrelevant(place.name, f"what {place.name} names is no proxy, which is judged apart")
         proxy = proxy_of(text or "")
@@ -100,10 +105,10 @@ def _shown(place: Place) -> dict[str, Value]:
 @check("proxy.form", *FACTS)
 def well_formed(view: View, _: NoParameters) -> Iterator[Finding]:
     """Every proxy that a place names is written `http://host:port`, also the one for HTTPS."""
-    named = [place for place in used_places(view) if place.servers]
-    if not named:
-        raise NotApplicable("no place of the node names a proxy")
-    for place in named:
+    for place in naming_places(view):
+        if place.unknown:
+            yield unknown(place)
+            continue
         reasons = [reason for text in dict.fromkeys(place.servers.values()) for reason in _faults(text)]
         yield judged(
             not reasons,
@@ -134,6 +139,9 @@ def _faults(text: str) -> Iterator[str]:
 def no_script_no_login(view: View, _: NoParameters) -> Iterator[Finding]:
     """No place rests on a configuration script or on finding a proxy by itself, and none holds a user or a password."""
     for place in used_places(view):
+        if place.unknown:
+            yield unknown(place)
+            continue
         reasons = []
         if place.script:
             reasons.append("follows a configuration script (PAC)")
@@ -159,6 +167,7 @@ def reached(view: View, parameters: ReservedRanges) -> Iterator[Finding]:
     """
     found = used_places(view)
     known = declared(view.site)
+    yield from (unknown(place) for place in found if place.unknown)
     named = {proxy.host for place in found for text in place.servers.values() if (proxy := proxy_of(text)) is not None}
     for host in sorted(named - {proxy.host for proxy in known.values()}):
         address = single(host)
@@ -214,6 +223,9 @@ def arc_agent(view: View, _: NoParameters) -> Iterator[Finding]:
     proxy, wanted = proxy_of(url), _expected(view, found)[0].get("https")
     if proxy is None or proxy.login:
         yield failed("proxy.url", "the agent's proxy.url is no URL of a proxy without a login")
+        return
+    if wanted is None and any(place.unknown for place in found):
+        yield unjudged("proxy.url", f"the agent uses {proxy.shown}, and what the node uses is not known")
         return
     same_port = wanted is not None and (proxy.port or AGENT_PORT) == (wanted.port or AGENT_PORT)
     yield judged(

@@ -6,14 +6,16 @@ A place may hold a user and a password. They are never part of a message: what i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
+from azpreflight.checks.check import unjudged
 from azpreflight.checks.view import NotApplicable, NotObserved, View
 from azpreflight.facts.observation import Status
 from azpreflight.facts.registry_tree import RegistryTree
 from azpreflight.facts.winhttp import AUTO_DETECT, DIRECT, NAMED_PROXY, WinHttpProxy, parse_winhttp
-from azpreflight.model import Frozen
+from azpreflight.model import Finding, Frozen
 from azpreflight.site.model import Site
 
 POLICY = "proxy.policy"
@@ -68,7 +70,8 @@ class Place(Frozen, kw_only=True):
 
     servers: what is named, by the scheme of what goes through it. schemes: those that the place is there for.
     bypass: its list of what goes around the proxy, None where the place has none of its own. script: URL of a
-    configuration script. detects: whether the proxy is looked for on the network instead of named.
+    configuration script. detects: whether the proxy is looked for on the network instead of named. unknown: why nothing
+    of this is known, None where it is.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Place(Frozen, kw_only=True):
     bypass: str | None = None
     script: str | None = None
     detects: bool = False
+    unknown: str | None = None
 
 
 def proxy_of(text: str) -> Proxy | None:
@@ -103,12 +107,19 @@ def declared(site: Site) -> dict[str, Proxy]:
 def places(view: View) -> list[Place]:
     """Every place that counts on the node, environment first.
 
-    WinINET is that of the machine where policy says so, otherwise that of each account that services run under.
+    WinINET is that of the machine where policy says so, otherwise that of each account that services run under. A place
+    whose fact could not be had, or whose value is not of its type, is there and unknown.
 
     Raises:
-        NotObserved: a fact could not be had, or a value is not of its type, so that nobody knows what it does.
+        NotObserved: the policy is not known, by which it is decided what counts.
     """
-    return [*_environment(view), _winhttp(view), *_wininet(view)]
+    found = [*environment(view), _known(WINHTTP, lambda: _winhttp(view))]
+    if per_machine(view):
+        return [*found, machine_wininet(view)]
+    for account, fact in ACCOUNTS.items():
+        name = f"{WININET} of {account}"
+        found.append(_known(name, partial(_internet_settings, view, name, fact, None)))
+    return found
 
 
 def per_machine(view: View) -> bool:
@@ -118,12 +129,14 @@ def per_machine(view: View) -> bool:
 
 def machine_wininet(view: View) -> Place:
     """WinINET as it is set for the machine, whether or not that counts."""
-    return _internet_settings(view, WININET, MACHINE, _stored(view, "DefaultConnectionSettings"))
+    return _known(
+        WININET, lambda: _internet_settings(view, WININET, MACHINE, _stored(view, "DefaultConnectionSettings"))
+    )
 
 
 def in_use(view: View, found: list[Place]) -> bool:
-    """Whether the site has a proxy: one is declared, or a place names one or a script that does."""
-    return bool(declared(view.site)) or any(place.servers or place.script for place in found)
+    """Whether the site has a proxy: one is declared, or a place names one or a script that does, or may do so."""
+    return bool(declared(view.site)) or any(place.servers or place.script or place.unknown for place in found)
 
 
 def used_places(view: View) -> list[Place]:
@@ -138,12 +151,32 @@ def used_places(view: View) -> list[Place]:
     return found
 
 
-def _environment(view: View) -> Iterator[Place]:
+def naming_places(view: View) -> list[Place]:
+    """Every place that names a proxy, or of which it is not known.
+
+    Raises:
+        NotApplicable: no place does.
+    """
+    found = [place for place in used_places(view) if place.servers or place.unknown]
+    if not found:
+        raise NotApplicable("no place of the node names a proxy")
+    return found
+
+
+def unknown(place: Place) -> Finding:
+    """The finding on a place of which nothing is known."""
+    return unjudged(place.name, f"what {place.name} names is not known: {place.unknown}")
+
+
+def environment(view: View) -> list[Place]:
+    """The variables of the machine."""
+    return [_known(name, partial(_variable, view, scheme, name)) for scheme, name in VARIABLES.items()]
+
+
+def _variable(view: View, scheme: str, name: str) -> Place:
     tree = view.registry(ENVIRONMENT)
-    bypass = _typed(view, ENVIRONMENT, tree, NO_PROXY, str)
-    for scheme, name in VARIABLES.items():
-        text = _typed(view, ENVIRONMENT, tree, name, str)
-        yield Place(name=name, servers={scheme: text} if text else {}, schemes=(scheme,), bypass=bypass or "")
+    text, bypass = _typed(view, ENVIRONMENT, tree, name, str), _typed(view, ENVIRONMENT, tree, NO_PROXY, str)
+    return Place(name=name, servers={scheme: text} if text else {}, schemes=(scheme,), bypass=bypass or "")
 
 
 def _winhttp(view: View) -> Place:
@@ -151,12 +184,12 @@ def _winhttp(view: View) -> Place:
     return _place(WINHTTP, WinHttpProxy(flags=DIRECT) if stored is None else stored)
 
 
-def _wininet(view: View) -> Iterator[Place]:
-    if per_machine(view):
-        yield machine_wininet(view)
-        return
-    for account, fact in ACCOUNTS.items():
-        yield _internet_settings(view, f"{WININET} of {account}", fact, None)
+def _known(name: str, read: Callable[[], Place]) -> Place:
+    """The place that is read, or one of that name of which nothing is known."""
+    try:
+        return read()
+    except NotObserved as error:
+        return Place(name=name, servers={}, unknown=str(error))
 
 
 def _internet_settings(view: View, name: str, fact: str, stored: WinHttpProxy | None) -> Place:
