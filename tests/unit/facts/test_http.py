@@ -78,9 +78,9 @@ def test_any_status_is_an_answer_and_redirects_are_not_followed(
     ("listener", "words"),
     [
         ("expired", "the certificate has expired"),
-        ("not-yet-valid", "the certificate is not valid yet"),
-        ("wrong-name", "the certificate is for other names"),
-        ("unknown-authority", "the issuer of the certificate is not known here"),
+        ("not-yet-valid", "the certificate is not yet valid"),
+        ("wrong-name", "the certificate is not valid for this name"),
+        ("unknown-authority", "there is no local issuer: who signed the certificate is not known here"),
     ],
 )
 def test_a_certificate_that_nobody_can_trust_is_said_and_its_chain_shown(
@@ -94,7 +94,7 @@ def test_a_certificate_that_nobody_can_trust_is_said_and_its_chain_shown(
 def test_an_address_is_held_to_the_certificate_too(tls_servers: TlsServers) -> None:
     assert told(row_of(tls_servers.url("modern", HOST))) == (True, 200, 0)
     row = row_of(tls_servers.url("wrong-name", HOST))
-    assert (row["exit_code"], row["error"]) == (60, "the certificate is for other addresses")
+    assert (row["exit_code"], row["error"]) == (60, "the certificate is not valid for this address")
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_it_speaks_as_curl_does(
     ("scheme", "data", "exit_code", "error"),
     [
         ("https", b"", 35, "the connection ended in the handshake"),
-        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", 35, "no TLS is spoken there"),
-        ("https", b"\x15\x03\x03\x00\x02\x02\x28", 35, "alert handshake_failure"),
+        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", 35, "wrong version number, as where no TLS is spoken"),
+        ("https", b"\x15\x03\x03\x00\x02\x02\x28", 35, "alert handshake failure"),
         ("http", b"", 52, "the connection ended before an answer"),
         ("http", b"HTTP/1.1 200 OK\r\nServer: x", 56, "the connection ended before an answer"),
         ("http", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", 8, "the answer is no HTTP"),
@@ -305,7 +305,11 @@ def test_a_proxy_that_is_spoken_to_over_tls(tls_servers: TlsServers, locked_prox
     [
         ("http://no-such-proxy.invalid:3128", (False, 0, 5), None),
         ("http://localhost:{closed}", (False, 0, 7), "the connection was refused"),
-        ("http://localhost:{reset}", (True, 0, 56), "the proxy ended CONNECT: the connection broke before an answer"),
+        (
+            "http://localhost:{reset}",
+            (True, 0, 56),
+            "the proxy ended CONNECT: the connection was reset before an answer",
+        ),
         ("http://localhost:{silent}", (True, 0, 28), "nothing answered in time"),
         ("socks5://localhost:{closed}", (False, 0, 1), "a proxy of this kind is not spoken to: socks5"),
         ("http://some body:secret@x:y", (False, 0, 1), "a proxy of this kind is not spoken to: no URL"),
