@@ -135,6 +135,17 @@ def test_answers_that_are_none(scheme: str, data: bytes, exit_code: int, error: 
     assert (told(row), row["error"]) == ((True, 0, exit_code), error)
 
 
+def test_a_server_that_drips_gets_no_more_time_than_a_silent_one(quick: None) -> None:
+    started = time.monotonic()
+    with answering(b"HTTP/1.1 200 OK\r\nx: y", byte_by_byte=0.02) as port:
+        row = row_of(f"http://localhost:{port}/")
+    assert (told(row), row["error"]) == ((True, 0, 28), "nothing answered in time")
+    with answering(b"\x16\x03\x03\x3f\xff" + bytes(99), byte_by_byte=0.02) as port:
+        row = row_of(f"https://localhost:{port}/")
+    assert (told(row), row["error"]) == ((True, 0, 28), "the TLS session was not agreed on in time")
+    assert time.monotonic() - started < 4 * SHORT
+
+
 def test_an_answer_to_wait_for_another_is_not_the_answer() -> None:
     with answering(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n") as port:
         assert told(row_of(f"http://localhost:{port}/")) == (True, 204, 0)
