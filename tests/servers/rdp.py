@@ -31,6 +31,7 @@ class RdpServer:
         failure: the code of a refusal in place of a choice.
         without_negotiation: answer as servers did before there was one.
         says: bytes in place of any answer; empty to end the connection.
+        host, port: where it listens; on a free port by default.
 
     Attributes:
         requested: the protocols that each client offered.
@@ -46,11 +47,13 @@ class RdpServer:
         failure: int | None = None,
         without_negotiation: bool = False,
         says: bytes | None = None,
+        host: str = HOST,
+        port: int = 0,
     ) -> None:
         self.requested: list[int] = []
         self.malformed: list[bytes] = []
         self._select, self._failure, self._says = select, failure, says
-        self._without_negotiation = without_negotiation
+        self._without_negotiation, self._address = without_negotiation, (host, port)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate.certificate, certificate.key)
         # Security level 0: OpenSSL 3 takes no TLS before 1.2 otherwise.
@@ -68,7 +71,7 @@ class RdpServer:
                 with contextlib.suppress(OSError):
                     outer._serve(self)
 
-        self._server = socketserver.ThreadingTCPServer((HOST, 0), Handler)
+        self._server = socketserver.ThreadingTCPServer(self._address, Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()

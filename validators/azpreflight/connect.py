@@ -60,10 +60,8 @@ class Redirections:
 
     def reach(self, host: str, port: int, *, name: str = "") -> tuple[str, int]:
         """Where to connect for `host` (or the node called `name`) and `port`."""
-        for declared in (host, name):
-            if declared and (target := self._targets.get(declared.casefold())) is not None:
-                return target[0], target[1] or port
-        return host, port
+        reached_host, reached_port = self._target(host, name)
+        return reached_host, reached_port or port
 
     def tried_at(self, host: str, port: int, *, own: int | None, name: str = "") -> tuple[str, int] | None:
         """Where to try any port of `host` (or of the node called `name`).
@@ -71,9 +69,16 @@ class Redirections:
         None where a redirection names a port and `port` is another than `own`, for which that one stands: what is found
         there would be told of a port that nobody has tried.
         """
-        if self.reach(host, 1, name=name) == self.reach(host, 2, name=name) and port != own:
+        reached_host, reached_port = self._target(host, name)
+        if reached_port is not None and port != own:
             return None
-        return self.reach(host, port, name=name)
+        return reached_host, reached_port or port
+
+    def _target(self, host: str, name: str) -> tuple[str, int | None]:
+        for declared in (host, name):
+            if declared and (target := self._targets.get(declared.casefold())) is not None:
+                return target
+        return host, None
 
     def listed(self) -> tuple[Redirection, ...]:
         """All redirections, for the report."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -203,6 +204,20 @@ def test_the_plan_names_every_request_and_contacts_nobody(typed: Typed) -> None:
     assert {request["operation"] for requests in document["requests"].values() for request in requests} <= {
         *("Enumerate", "Get", "Command", "none"),
     }
+
+
+def test_the_plan_names_what_this_machine_asks_and_urls_only_where_they_are_wanted(typed: Typed) -> None:
+    typed("init")
+    document = json.loads(typed("plan", "site.yaml", "--json", "-").out)
+    assert set(document["questions"]) == {"DNS servers", "Ports"}
+    assert "192.0.2.11: TCP 5985" in document["questions"]["Ports"]
+    done = typed("plan", "site.yaml", "--from", "operator", "--rule", "AZL-FW-0*")
+    assert re.search(r"^URLs: \d+ questions from this machine$", done.out, re.MULTILINE)
+    assert "  GET https://aka.ms/" in done.out
+    done = typed("plan", "site.yaml", "--phase", "post-deploy")
+    assert "  192.0.2.11: TLS 1.0 on 3389 after the negotiation of Remote Desktop" in done.out
+    assert "GET " not in done.out
+    assert typed("plan", "site.yaml", "--from", "node").code == 2
 
 
 def test_rules_can_be_listed_shown_and_checked(typed: Typed) -> None:

@@ -66,20 +66,30 @@ def rows_of(observation: Observation) -> list[Any]:
 
 
 @contextlib.contextmanager
-def answering(data: bytes) -> Iterator[int]:
-    """A port that says `data` to whatever comes, and ends the connection."""
+def answering(data: bytes, *, byte_by_byte: float = 0.0) -> Iterator[int]:
+    """A port that says `data` to whatever comes, and ends the connection.
+
+    byte_by_byte: seconds between two bytes, over and over again; 0 says all at once.
+    """
+    leaving = threading.Event()
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             self.request.settimeout(2)
             with contextlib.suppress(OSError):
                 self.request.recv(65536)
-                self.request.sendall(data)
+                if not byte_by_byte:
+                    self.request.sendall(data)
+                while byte_by_byte and not leaving.is_set():
+                    for byte in data:
+                        self.request.sendall(bytes([byte]))
+                        leaving.wait(byte_by_byte)
 
     with socketserver.ThreadingTCPServer((HOST, 0), Handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         yield int(server.server_address[1])
+        leaving.set()
         server.shutdown()
         thread.join(2)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from azpreflight.facts import tcp
+from azpreflight.facts import tcp, words
 from azpreflight.facts import tls as source
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Status
@@ -26,6 +28,7 @@ from unit.facts.asked import answering, collected, rows_of, site_of
 
 ALL: tuple[Any, ...] = ("1.0", "1.1", "1.2", "1.3")
 OLD: tuple[Any, ...] = ("1.0", "1.1")
+KNOWN = {words.CLOSED, words.NOT_TLS, words.NOT_RDP, words.OTHER_VERSION, words.UNFINISHED}
 SHORT = 0.5
 
 
@@ -270,6 +273,13 @@ def test_remote_desktop_that_does_not_go_on_to_tls(
     assert [(row["offered"], row["error"]) for row in rows] == [(found, error)] * 2
 
 
+def test_a_listener_that_drips_gets_no_more_time_than_a_silent_one(quick: None) -> None:
+    with answering(b"\x16\x03\x03\x3f\xff" + bytes(99), byte_by_byte=0.02) as port:
+        assert errors(rows_from(port, OLD)) == {"no answer"}
+    with answering(b"\x03\x00\x03\xff" + bytes(99), byte_by_byte=0.02) as port:
+        assert errors(rows_from(port, OLD, starts="rdp")) == {"no answer"}
+
+
 def test_a_silent_remote_desktop(tls_servers: TlsServers, quick: None) -> None:
     assert errors(rows_from(tls_servers.port("silent"), OLD, starts="rdp")) == {"no answer"}
 
@@ -305,3 +315,33 @@ def test_what_was_not_given_its_time_says_nothing(tls_servers: TlsServers) -> No
         straight = TlsSource(lambda host, port: (host, port))
         found = collected(straight, {"f": query}, site_of(), deadline=deadline)["f"]
         assert found.status is Status.TIMED_OUT, listener
+
+
+class Saying:
+    """A conversation whose other side says some bytes and ends."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._parts = list(parts)
+
+    def send(self, data: bytes, until: Deadline) -> None:
+        """Nothing."""
+
+    def receive(self, until: Deadline) -> bytes:
+        """The next part; empty at the end."""
+        return self._parts.pop(0) if self._parts else b""
+
+
+_RECORDS = st.sampled_from([b"\x15\x03\x03\x00\x02", b"\x16\x03\x01", hello(b"\x03\x03"), b"\x03\x00\x00\x13\x0e\xd0"])
+
+
+@given(
+    parts=st.lists(st.binary(min_size=1, max_size=40) | _RECORDS, max_size=4),
+    version=st.sampled_from(ALL),
+    starts=st.sampled_from(["tls", "rdp"]),
+)
+def test_whatever_the_other_side_says_becomes_a_row(parts: list[bytes], version: str, starts: str) -> None:
+    context = source.contexts()[version]
+    assert context is not None
+    found = source._agree(Saying(*parts), starts, version, context, Deadline(5))
+    assert found["error"] in KNOWN or found["error"].startswith(("alert ", "RDP: "))
+    assert found.get("offered") in (True, False, None)

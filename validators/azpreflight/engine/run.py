@@ -241,7 +241,8 @@ class Preflight:
         def tried_at(host: str, port: int) -> tuple[str, int] | None:
             if (node := next((node for node in site.nodes if host in (node.address, node.name)), None)) is not None:
                 return redirections.tried_at(host, port, own=declared_port, name=node.name)
-            return redirections.tried_at(host, port, own=53 if host in (site.network.dns.servers or ()) else None)
+            servers = {*(site.network.dns.servers or ()), *(site.network.dns.forwarders or ())}
+            return redirections.tried_at(host, port, own=53 if host in servers else None)
 
         reach = redirections.reach
         login = choose_login(self.plan.collection, directory, ticket)

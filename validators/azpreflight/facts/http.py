@@ -48,17 +48,17 @@ _PROXY_PORTS = {"http": 1080, "https": 443}
 """Where curl takes a proxy to be that is declared without a port."""
 
 _CERTIFICATE_WORDS = {
-    9: "the certificate is not valid yet",
+    9: "the certificate is not yet valid",
     10: "the certificate has expired",
-    18: "the certificate is its own issuer, and not trusted here",
-    19: "an authority of the chain is not trusted here",
-    20: "the issuer of the certificate is not known here",
-    21: "the issuer of the certificate is not known here",
-    23: "the certificate is revoked",
-    62: "the certificate is for other names",
-    64: "the certificate is for other addresses",
+    18: "the certificate is self-signed, and not trusted here",
+    19: "a self-signed authority of the chain is not trusted here",
+    20: "there is no local issuer: who signed the certificate is not known here",
+    21: "the first certificate cannot be verified: who signed it is not known here",
+    23: "certificate revoked",
+    62: "the certificate is not valid for this name",
+    64: "the certificate is not valid for this address",
 }
-"""What OpenSSL's codes of verification mean (x509_vfy.h)."""
+"""What OpenSSL's codes of verification mean (x509_vfy.h), in words that tell the kinds apart as curl's do."""
 
 
 class _EndedError(Exception):
@@ -293,7 +293,8 @@ class _Trial:
         except TimeoutError as error:
             raise _EndedError(TIMEOUT, "nothing answered in time") from error
         except OSError as error:
-            raise _EndedError(BROKEN, "the connection broke before an answer") from error
+            how = "was reset" if isinstance(error, ConnectionError) else "broke"
+            raise _EndedError(BROKEN, f"the connection {how} before an answer") from error
 
     def _host_and_port(self) -> str:
         default = {"http": 80, "https": 443}[self._probe.scheme]
@@ -307,6 +308,8 @@ def _tls_words(error: OSError, heard: bytes) -> str:
     if not heard:
         return "the connection ended in the handshake"
     if not records.is_tls(heard):
-        return "no TLS is spoken there"
+        return "wrong version number, as where no TLS is spoken"
     alert = records.alert_in(heard)
-    return f"alert {alert}" if alert is not None else "no version or cipher in common"
+    if alert is None:
+        return "unsupported protocol: no version or cipher in common"
+    return f"alert {alert.replace('_', ' ')}"

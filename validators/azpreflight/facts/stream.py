@@ -74,9 +74,12 @@ class Stream:
         self._socket.close()
 
     @property
-    def peer(self) -> str:
-        """The address of the other side."""
-        return str(self._socket.getpeername()[0]).partition("%")[0]
+    def peer(self) -> str | None:
+        """The address of the other side; None when it has ended the connection already."""
+        try:
+            return str(self._socket.getpeername()[0]).partition("%")[0]
+        except OSError:
+            return None
 
     def send(self, data: bytes, until: Deadline) -> None:
         """Send all of `data`.
@@ -282,4 +285,6 @@ def _looked_up(host: str, port: int, flags: int) -> list[tuple[int, Any]]:
     except ValueError as error:
         raise NoSuchNameError from error
     distinct: dict[tuple[int, Any], None] = dict.fromkeys((family, address) for family, _, _, _, address in found)
+    if not distinct:
+        raise NoSuchNameError
     return list(distinct)[:MOST_ADDRESSES]

@@ -21,7 +21,7 @@ from azpreflight.facts.chains import chain_of_der
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.query import SiteRead, TlsQuery
-from azpreflight.facts.stream import Stream, TlsStream
+from azpreflight.facts.stream import Conversation, TlsStream
 from azpreflight.facts.tcp import NotConnected, open_stream
 from azpreflight.facts.words import (
     CLOSED,
@@ -175,7 +175,9 @@ def _pinned(version: str) -> ssl.SSLContext | None:
     return context
 
 
-def _agree(stream: Stream, starts: str, version: str, context: ssl.SSLContext, deadline: Deadline) -> dict[str, Value]:
+def _agree(
+    stream: Conversation, starts: str, version: str, context: ssl.SSLContext, deadline: Deadline
+) -> dict[str, Value]:
     """The part of a row that the handshake fills in."""
     until = deadline.within(HANDSHAKE_SECONDS)
     tls = TlsStream(stream, context, None)
