@@ -147,7 +147,9 @@ def the_one_address(view: View, fact: str, name: str, expected: str) -> Judge:
 
     def judge(row: Row, subject: str) -> Finding:
         answers, server = row["answers"], row["server"]
-        others = f", as {' and '.join(right)} {'do' if len(right) > 1 else 'does'}: is its copy stale?" if right else ""
+        others = (
+            f" as {' and '.join(right)} {'do' if len(right) > 1 else 'does'}; its copy may be stale" if right else ""
+        )
         if len(answers) > 1:
             message = f"{server} answers {len(answers)} addresses for {name}: {', '.join(answers)}"
             return failed(subject, message, expected=[expected], actual=answers)

@@ -103,16 +103,24 @@ def connection_suffix(view: View, _: NoParameters) -> Iterator[Finding]:
         what = spelled_values(rows, "ConnectionSpecificSuffix")
         yield unjudged(subject, f"the node does not tell the suffix of {alias}: {what}", expected=zone)
         return
-    tree = view.registry(DHCP_SUFFIXES)
-    leased = any(found and same(tree.get("DhcpDomain", key=key), found) for key in tree.keys())  # noqa: SIM118
+    by_dhcp = ", as DHCP gave it" if found and _is_leased(view, found) else ""
     yield judged(
         same(found.rstrip("."), zone),
         subject,
         if_good=f"the suffix of {alias} is {found}",
-        if_bad=f"the suffix of {alias} is {found or 'empty'}{', as DHCP gave it' if leased else ''}, not {zone}",
+        if_bad=f"the suffix of {alias} is {found or 'empty'}{by_dhcp}, not {zone}",
         expected=zone,
         actual=found,
     )
+
+
+def _is_leased(view: View, suffix: str) -> bool:
+    """Whether DHCP gave this suffix to one of the interfaces. That only explains, so that it may be unknown."""
+    try:
+        tree = view.registry(DHCP_SUFFIXES)
+    except NotObserved:
+        return False
+    return any(same(tree.get("DhcpDomain", key=key), suffix) for key in tree.keys())  # noqa: SIM118 - no mapping
 
 
 @check("dns.tcp_open", TCP_FROM_NODE, TCP_FROM_HERE, PUBLIC_NAMES)
