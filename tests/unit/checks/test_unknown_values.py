@@ -20,8 +20,8 @@ FOLDER = find_packs()["azure-local"]
 CHECKS = check_registry()
 UNKNOWN: tuple[Any, ...] = (None, 4711, True, [])
 
-NULLS_THAT_SAY_SOMETHING = {"AccountExpires"}
-"""Of a date of expiry a null is the documented way to say never."""
+NULLS_THAT_SAY_SOMETHING = {"AccountExpires", "gPOptions", "gPLink", "object_type", "inherited_object_type"}
+"""Where a null is the documented way to say never, nothing set yet, or all types."""
 
 EMPTY_WITHOUT_A_SIGN = {"ServerAddresses"}
 """Lists of which the wire has no way to say that they are empty but by leaving them out."""

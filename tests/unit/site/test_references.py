@@ -15,7 +15,9 @@ from azpreflight.site.model import (
     Cluster,
     Directory,
     Dns,
+    DnsMode,
     Intent,
+    KeyVault,
     Management,
     Network,
     Node,
@@ -26,7 +28,10 @@ from azpreflight.site.model import (
 )
 
 BARE = Site(name="lab", profile=Profile.LOCAL_IDENTITY, nodes=(Node(name="N1", address=""),))
-ALWAYS_DECLARED = {"site.name", "site.node_names", "site.management_host", "node.name"}
+ALWAYS_DECLARED = {
+    *("site.name", "site.node_names", "site.computer_names", "node.name"),
+    *("site.management_host", "site.login_host", "site.no_such_public_name"),
+}
 SITE = Site(
     name="lab",
     profile=Profile.LOCAL_IDENTITY,
@@ -51,6 +56,7 @@ SITE = Site(
         ("site.cluster_name", ("CL1",)),
         ("site.cluster_fqdn", ("CL1.edge.example",)),
         ("site.node_names", ("N1", "N2")),
+        ("site.computer_names", ("N1", "N2", "CL1")),
         ("site.node_fqdns", ("N1.edge.example", "N2.edge.example")),
         ("site.node_addresses", ("192.0.2.11", "192.0.2.12")),
         ("site.gateway", ()),
@@ -69,12 +75,11 @@ def test_a_reference_answers_with_what_is_declared(reference: str, values: tuple
     assert resolve(reference, SITE, SITE.nodes[1]) == values
 
 
+@pytest.mark.parametrize("reference", ["site.management_host", "site.login_host", "site.key_vault_host"])
 @pytest.mark.parametrize("cloud", list(Cloud))
-def test_every_cloud_has_a_host_of_its_own_for_management(cloud: Cloud) -> None:
-    hosts = {
-        other: resolve("site.management_host", msgspec.structs.replace(BARE, azure=Azure(cloud=other)))
-        for other in Cloud
-    }
+def test_every_cloud_has_hosts_of_its_own(reference: str, cloud: Cloud) -> None:
+    site = msgspec.structs.replace(BARE, key_vault=KeyVault(name="kv-1"))
+    hosts = {other: resolve(reference, msgspec.structs.replace(site, azure=Azure(cloud=other))) for other in Cloud}
     assert [other for other, found in hosts.items() if found == hosts[cloud]] == [cloud]
 
 
@@ -86,6 +91,24 @@ def test_a_reference_to_what_is_not_declared_is_empty(reference: str) -> None:
 @pytest.mark.parametrize("reference", ["node.name", "node.address", "node.fqdn"])
 def test_a_reference_to_a_node_is_empty_without_one(reference: str) -> None:
     assert resolve(reference, SITE) == ()
+
+
+def with_dns(**dns: object) -> Site:
+    return msgspec.structs.replace(BARE, network=Network(dns=Dns(**dns)))  # type: ignore[arg-type]
+
+
+def test_names_elsewhere_are_asked_of_the_servers_or_where_there_are_none_of_the_forwarders() -> None:
+    both = {"servers": ("192.0.2.53",), "forwarders": ("192.0.2.99",)}
+    assert resolve("site.resolvers", with_dns(**both)) == ("192.0.2.53",)
+    assert resolve("site.resolvers", with_dns(**both, mode=DnsMode.FORWARDER)) == ("192.0.2.99",)
+
+
+def test_a_name_that_nobody_made_is_the_same_each_time_and_another_in_each_zone() -> None:
+    (name,) = resolve("site.no_such_name", with_dns(zone="edge.example"))
+    (other,) = resolve("site.no_such_name", with_dns(zone="far.example"))
+    assert name == "azpreflight-103ece1c5365.edge.example"
+    assert name.partition(".")[0] != other.partition(".")[0]
+    assert resolve("site.no_such_name", with_dns(zone="EDGE.example"))[0].casefold() == name
 
 
 def test_an_unknown_reference_is_an_input_error() -> None:
@@ -162,3 +185,40 @@ def test_a_path_that_does_not_exist_is_an_input_error(path: str, hint: str) -> N
         check_path(path, where="rules.yaml:1:1")
     with pytest.raises(InputError, match=hint):
         declared(SITE, path)
+
+
+class TestDirectory:
+    @staticmethod
+    def resolved(reference: str, **directory: str) -> tuple[str, ...]:
+        return resolve(reference, msgspec.structs.replace(SITE, directory=Directory(**directory)))
+
+    def test_parents_of_the_ou_end_with_the_domain(self) -> None:
+        found = self.resolved("site.ou_parents", ou=r"OU=a\, b,OU=Edge,DC=corp,DC=example")
+        assert found == ("OU=Edge,DC=corp,DC=example", "DC=corp,DC=example")
+
+    @pytest.mark.parametrize("ou", ["", "a", "DC=corp,DC=example", "OU="])
+    def test_what_is_no_ou_has_no_parents(self, ou: str) -> None:
+        assert self.resolved("site.ou_parents", ou=ou) == ()
+
+    @pytest.mark.parametrize("declared", ["lcm", "CORP\\lcm", "lcm@corp.example"])
+    def test_the_account_is_the_name_alone(self, declared: str) -> None:
+        assert self.resolved("site.deployment_account", deployment_user=declared) == ("lcm",)
+        assert self.resolved("site.deployment_upn", deployment_user=declared, domain="x.example") == ("lcm@x.example",)
+
+    def test_no_upn_without_a_domain(self) -> None:
+        assert self.resolved("site.deployment_upn", deployment_user="lcm") == ()
+
+    def test_the_catalog_is_looked_for_in_every_parent_but_the_last_label(self) -> None:
+        found = self.resolved("site.controller_services", domain="emea.corp.example.")
+        assert [name for name in found if name.startswith("_gc")] == [
+            "_gc._tcp.emea.corp.example",
+            "_gc._tcp.corp.example",
+        ]
+        assert found[0] == "_ldap._tcp.dc._msdcs.emea.corp.example"
+
+    def test_a_domain_of_one_label_is_its_own_forest(self) -> None:
+        assert self.resolved("site.controller_services", domain="corp")[-1] == "_gc._tcp.corp"
+
+    def test_accounts_keep_fifteen_characters_of_a_name(self) -> None:
+        site = msgspec.structs.replace(SITE, cluster=Cluster(name="cluster-of-the-north"))
+        assert resolve("site.computer_names", site) == ("N1", "N2", "cluster-of-the-")

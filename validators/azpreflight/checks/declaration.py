@@ -17,6 +17,7 @@ NODES_LOW_CAPACITY = range(1, 4)
 NODES_SWITCHLESS = range(1, 5)
 NODES_SWITCHLESS_PORTAL = range(1, 4)
 NEEDS_CLOUD_WITNESS = 2
+_NAMING_PREFIX = re.compile(r"[A-Za-z0-9-]{1,8}")
 _STORAGE_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _ARC_MACHINE = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
@@ -67,6 +68,22 @@ def _length(name: str) -> Finding:
         if_bad=f"{name} has {len(name)} characters, which the template does not take",
         expected=f"{shortest} to {longest} characters",
         actual=len(name),
+    )
+
+
+@check("declaration.naming_prefix")
+def naming_prefix(view: View, _: NoParameters) -> Iterator[Finding]:
+    """The prefix of the objects that the deployment makes is short, and made of letters, digits and hyphens."""
+    prefix = view.site.cluster.naming_prefix
+    if prefix is None:
+        raise NotApplicable("the site does not declare cluster.naming_prefix")
+    yield judged(
+        _NAMING_PREFIX.fullmatch(prefix) is not None,
+        "naming prefix",
+        if_good=f"the naming prefix {prefix} has {len(prefix)} letters, digits or hyphens",
+        if_bad=f"{prefix!r} cannot be a naming prefix" if prefix else "the naming prefix is left empty",
+        expected="1 to 8 letters, digits and hyphens",
+        actual=prefix,
     )
 
 

@@ -1,0 +1,286 @@
+"""The domain's controllers: how they are found, whether nodes reach them, what time they have, how old they may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from msgspec import Meta
+
+from azpreflight.checks.accounts import moment
+from azpreflight.checks.agreement import contradict, named_rows, same, told
+from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged, passed, unjudged
+from azpreflight.checks.directory_rows import ROOT, is_observed, name_of, number
+from azpreflight.checks.dns_answers import Asked, on_each_server
+from azpreflight.checks.dns_servers import declared_servers
+from azpreflight.checks.interfaces import management_interface, on_interface
+from azpreflight.checks.view import NotApplicable, Row, View
+from azpreflight.model import Finding, Frozen, Outcome, Value
+from azpreflight.site.model import Port
+from azpreflight.site.references import resolve
+
+SERVICES = "dns.controller_services"
+FROM_NODE = "reach.directory"
+FROM_OPERATOR = "directory.ports"
+NODE_TIME = "time.domain"
+DNS_CLIENT = "net.dns_client"
+TCPIP = "system.tcpip"
+DNS_POLICY = "net.dns_policy"
+
+NAME_UNKNOWN, REFUSED, TIMED_OUT = 6, 7, 28
+"""Exit codes of curl for a connection that did not come about."""
+DNS_PORT = 53
+
+_SRV = re.compile(r"[0-9]+ [0-9]+ (?P<port>[0-9]+) (?P<target>\S+)")
+_OFFSET = re.compile(r"^[0-9:]+, *(?P<seconds>[+-][0-9]+[.,][0-9]+)s", re.MULTILINE)
+
+
+class Ports(Frozen, frozen=True):
+    """ports: those that the node must reach, of the ones that its query asks for."""
+
+    ports: Annotated[tuple[Port, ...], Meta(min_length=1)]
+
+
+class Skew(Frozen, kw_only=True):
+    """Seconds. most: by how much two clocks may differ. notable: from when on a smaller difference is named."""
+
+    most: Annotated[int, Meta(ge=1)] = 300
+    notable: Annotated[int, Meta(ge=1)] = 5
+
+
+class Level(Frozen, kw_only=True):
+    """least: the lowest functional level, as a number; 7 is that of Windows Server 2016."""
+
+    least: Annotated[int, Meta(ge=0)] = 7
+
+
+@check("directory.controllers_in_dns", SERVICES, ROOT)
+def controllers_in_dns(view: View, _: NoParameters) -> Iterator[Finding]:
+    """Every declared DNS server knows the records by which controllers, the PDC, Kerberos and the catalog are found."""
+    if not view.site.directory.domain:
+        raise NotApplicable("the site does not declare directory.domain")
+    declared_servers(view)
+    catalogs = []
+    for name in resolve("site.controller_services", view.site):
+        if name.startswith("_gc."):
+            catalogs.append(name)
+        else:
+            yield from on_each_server(view, SERVICES, Asked(name, "SRV"), _service)
+    yield from _catalog(view, catalogs)
+
+
+def _service(row: Row, subject: str) -> Finding:
+    """The finding on answers to a question for a service. A dot as target says that there is none."""
+    matches = [_SRV.fullmatch(text) for text in row["answers"]]
+    if not all(matches):
+        return unjudged(subject, f"{row['server']} answers for {row['name']} what is no service: {row['answers']}")
+    targets = sorted({match["target"].rstrip(".") for match in matches if match is not None})
+    return judged(
+        targets != [""],
+        subject,
+        if_good=f"{row['server']} leads {row['name']} to {', '.join(targets)}",
+        if_bad=f"{row['server']} says that nobody serves {row['name']}",
+        expected="a target",
+        actual=targets,
+    )
+
+
+def _catalog(view: View, names: Sequence[str]) -> Iterator[Finding]:
+    """The global catalog belongs to the forest, whose name is that of the domain or of one above, or another one."""
+    forest = _forest(view)
+    if forest is not None:
+        name = f"_gc._tcp.{forest}"
+        if not any(same(name, asked) for asked in names):
+            yield unjudged(name, f"the forest is {forest}, and where its catalog is was not asked for")
+        else:
+            yield from on_each_server(view, SERVICES, Asked(name, "SRV"), _service)
+        return
+    # Which of the names is the forest's is not known: one that leads somewhere is.
+    found = {name: list(on_each_server(view, SERVICES, Asked(name, "SRV"), _service)) for name in names}
+    good = next((each for each in found.values() if all(one.outcome is Outcome.PASS for one in each)), None)
+    if good is not None:
+        yield from good
+    else:
+        reason = (
+            "no declared name leads every DNS server to a global catalog, and the directory does not tell its forest"
+        )
+        yield unjudged("_gc._tcp", reason, expected=list(names))
+
+
+def _forest(view: View) -> str | None:
+    """The DNS name of the forest, or None where the directory does not tell."""
+    if not is_observed(view, ROOT):
+        return None
+    return next((name_of(view, ROOT, row["rootDomainNamingContext"]).domain for row in view.rows(ROOT)), None)
+
+
+@check("directory.node_reaches_controller", FROM_NODE, FROM_OPERATOR, parameters=Ports)
+def node_reaches_controller(view: View, parameters: Ports) -> Iterator[Finding]:
+    """The node connects to these ports of the controller that the domain's name leads to.
+
+    What the operator's machine finds explains a failure and never makes one.
+    """
+    domain = view.site.directory.domain
+    if not domain:
+        raise NotApplicable("the site does not declare directory.domain")
+    rows = [row for row in named_rows(view, FROM_NODE, "host") if same(row["host"], domain)]
+    for port in parameters.ports:
+        yield _port(view, domain, port, [row for row in rows if same(row["port"], port)])
+
+
+def _port(view: View, domain: str, port: int, rows: list[Row]) -> Finding:
+    subject = f"{domain}:{port}"
+    if not rows or contradict(rows, "connected", "exit_code"):
+        return unjudged(subject, f"{subject} was not tried, or with results that contradict each other")
+    connected, exit_code = told(rows, "connected", bool), told(rows, "exit_code", int)
+    if connected:
+        return passed(subject, f"{view.node.name} connects to {subject}")
+    if connected is None or exit_code not in (NAME_UNKNOWN, REFUSED, TIMED_OUT):
+        message = f"whether {view.node.name} reaches {subject} is not known: {rows[0]['error'] or rows[0]['exit_code']}"
+        return unjudged(subject, message, actual=rows[0]["error"])
+    if exit_code == NAME_UNKNOWN:
+        return unjudged(subject, f"{view.node.name} does not resolve {domain}, so that no port could be tried")
+    second = _second_opinion(view, domain, port)
+    if exit_code == REFUSED:
+        message = f"{subject} refuses the connection of {view.node.name}: the machine is there, and nothing listens"
+    else:
+        message = f"{subject} does not answer {view.node.name}: a firewall on the way or on the controller drops it"
+    if port == DNS_PORT:
+        message += "; a controller need not answer DNS, which is judged on the declared servers"
+        return irrelevant(subject, message, actual=exit_code)
+    return failed(subject, f"{message}{second}", expected="connected", actual=rows[0]["error"])
+
+
+def _second_opinion(view: View, domain: str, port: int) -> str:
+    """What the machine that runs azpreflight finds, for a message; empty where it does not tell."""
+    found = view.rows(FROM_OPERATOR) if is_observed(view, FROM_OPERATOR) else []
+    rows = [row for row in found if same(row["host"], domain) and same(row["port"], port)]
+    connected = told(rows, "connected", bool)
+    if connected is None:
+        return ""
+    if connected:
+        return "; the machine that runs azpreflight does connect"
+    return f"; the machine that runs azpreflight does not connect either ({rows[0]['error']})"
+
+
+@check("directory.time_agrees", ROOT, parameters=Skew)
+def time_agrees(view: View, parameters: Skew) -> Iterator[Finding]:
+    """The controller's clock agrees with that of the machine that runs azpreflight, to the second of an answer."""
+    rows = view.rows(ROOT)
+    told_time = rows[0]["currentTime"] if rows else None
+    theirs = moment(told_time)
+    if theirs is None:
+        yield unjudged("clock", "the controller does not tell its time", actual=told_time)
+        return
+    ours = view.observation(ROOT).observed_at
+    server = rows[0]["dnsHostName"] if isinstance(rows[0]["dnsHostName"], str) else "the controller"
+    of = f"{server} and the machine that runs azpreflight"
+    yield _skew("clock", of, (theirs - ours).total_seconds(), parameters)
+
+
+@check("directory.node_time_agrees", NODE_TIME, parameters=Skew)
+def node_time_agrees(view: View, parameters: Skew) -> Iterator[Finding]:
+    """The node's clock agrees with that of the controller that its time service finds under the domain's name."""
+    domain, name = view.site.directory.domain, view.node.name
+    if not domain:
+        raise NotApplicable("the site does not declare directory.domain")
+    rows = [row for row in named_rows(view, NODE_TIME, "server") if same(row["server"], domain)]
+    output = told(rows, "output", str)
+    found = _OFFSET.search(output or "")
+    if found is None:
+        message = f"{domain} does not tell {name} the time: w32tm found no offset"
+        yield unjudged(name, message, actual=(output or "").strip()[-200:] or None)
+        return
+    yield _skew(name, f"{name} and {domain}", float(found["seconds"].replace(",", ".")), parameters)
+
+
+def _skew(subject: str, of: str, seconds: float, parameters: Skew) -> Finding:
+    off = abs(seconds)
+    good = f"the clocks of {of} differ by {off:.0f} seconds"
+    if off > parameters.notable:
+        good += f", more than {parameters.notable}: have the time sources looked at"
+    return judged(
+        off <= parameters.most,
+        subject,
+        if_good=good,
+        if_bad=f"the clocks of {of} differ by {off:.0f} seconds, and Kerberos takes {parameters.most} at most",
+        expected=f"at most {parameters.most} seconds",
+        actual=round(seconds),
+    )
+
+
+@check("directory.functional_level", ROOT, parameters=Level)
+def functional_level(view: View, parameters: Level) -> Iterator[Finding]:
+    """Domain and forest are at the functional level of Windows Server 2016 or higher."""
+    for subject, attribute in (("domain", "domainFunctionality"), ("forest", "forestFunctionality")):
+        levels = [number(row[attribute]) for row in view.rows(ROOT)]
+        level = levels[0] if levels else None
+        if level is None:
+            yield unjudged(subject, f"the functional level of the {subject} is not told")
+            continue
+        yield judged(
+            level >= parameters.least,
+            subject,
+            if_good=f"the functional level of the {subject} is {level}",
+            if_bad=f"the functional level of the {subject} is {level}, below {parameters.least}",
+            expected=f"at least {parameters.least}",
+            actual=level,
+        )
+
+
+@check("directory.disjoint_namespace", TCPIP, DNS_CLIENT, DNS_POLICY, "net.ip_addresses", "net.default_routes")
+def disjoint_namespace(view: View, _: NoParameters) -> Iterator[Finding]:
+    """A node whose primary suffix is not the domain's name has that name as the suffix of its management interface."""
+    domain = (view.site.directory.domain or "").rstrip(".")
+    if not domain:
+        raise NotApplicable("the site does not declare directory.domain")
+    name = view.node.name
+    suffix = _suffix(view)
+    if not isinstance(suffix, str):
+        yield unjudged(name, f"{name} does not tell its primary DNS suffix", actual=suffix)
+        return
+    if not suffix or same(suffix.strip("."), domain):
+        shown = suffix or "empty, and joining the domain sets it"
+        yield passed(name, f"the primary DNS suffix of {name} is {shown}", actual=suffix)
+        return
+    yield from _connection_suffix(view, domain, suffix)
+    tree = view.registry(DNS_POLICY)
+    policy = tree.get("SearchList") if tree.has_value("SearchList") else ""
+    if not isinstance(policy, str):
+        yield unjudged(
+            "suffix list", f"the list of DNS suffixes that a policy sets on {name} is not told", actual=policy
+        )
+        return
+    yield judged(
+        not policy,
+        "suffix list",
+        if_good=f"no policy sets a list of DNS suffixes on {name}",
+        if_bad=f"a policy sets the list of DNS suffixes of {name}: {policy}",
+        expected="none",
+        actual=policy,
+    )
+
+
+def _suffix(view: View) -> Value:
+    """The primary suffix after the next restart, or the one in force; empty where neither is set."""
+    tree = view.registry(TCPIP)
+    return next((tree.get(value) for value in ("NV Domain", "Domain") if tree.has_value(value)), "")
+
+
+def _connection_suffix(view: View, domain: str, suffix: str) -> Iterator[Finding]:
+    name = view.node.name
+    alias = management_interface(view, view.node)
+    rows = on_interface(view.rows(DNS_CLIENT), alias) if alias is not None else []
+    actual = told(rows, "ConnectionSpecificSuffix", str)
+    if alias is None or actual is None:
+        yield unjudged("connection suffix", f"{name} does not tell the DNS suffix of its management interface")
+        return
+    yield judged(
+        same(actual.strip("."), domain),
+        "connection suffix",
+        if_good=f"the primary DNS suffix of {name} is {suffix}, and {alias} has {domain}",
+        if_bad=f"the primary DNS suffix of {name} is {suffix}, not {domain}, and {alias} has {actual or 'none'}",
+        expected=domain,
+        actual=actual,
+    )
