@@ -8,6 +8,7 @@ import pytest
 
 from servers.dns import DnsServer
 from servers.processes import MissingProgramError, find_program
+from servers.samba import DomainController
 from servers.tls import Authority, TlsServers
 
 
@@ -52,3 +53,11 @@ def tls_servers(tmp_path_factory: pytest.TempPathFactory, authority: Authority) 
     needed("nginx", "nginx-light")
     with TlsServers(tmp_path_factory.mktemp("tls"), authority) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def directory(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[DomainController]:
+    """A domain controller with a domain of its own. What a test puts into it, it takes out again."""
+    needed("samba", "samba-ad-dc")
+    with DomainController(tmp_path_factory.mktemp("directory"), authority) as controller:
+        yield controller

@@ -40,7 +40,10 @@ LAYERS: dict[str, set[str]] = {
 }
 """Each part and the parts that it may know."""
 
-CHECKS_MAY_NOT_KNOW = ("azpreflight.facts.winrm", "azpreflight.facts.dns", "azpreflight.facts.recording")
+CHECKS_MAY_NOT_KNOW = (
+    *("azpreflight.facts.winrm", "azpreflight.facts.dns", "azpreflight.facts.ldap"),
+    "azpreflight.facts.recording",
+)
 HEAVY = ("winrm", "requests", "dns", "ldap3", "jinja2", "rich", "cryptography", "spnego", "click")
 
 

@@ -82,8 +82,8 @@ class Daemon:
         """What the program has written so far."""
         return (self._folder / "log").read_text("utf-8", "replace")
 
-    def start(self, ready: Callable[[], bool]) -> None:
-        """Run the program until `ready` says so.
+    def start(self, ready: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+        """Run the program until `ready` says so, for `seconds` at most.
 
         Raises:
             StartError: it ended or did not become ready; the end of its output is in the message.
@@ -100,7 +100,7 @@ class Daemon:
                 start_new_session=True,
             )
         try:
-            self._wait(ready)
+            self._wait(ready, seconds)
         except BaseException:
             self.stop()
             raise
@@ -121,9 +121,9 @@ class Daemon:
             else:
                 break
 
-    def _wait(self, ready: Callable[[], bool]) -> None:
+    def _wait(self, ready: Callable[[], bool], seconds: float) -> None:
         assert self._process is not None
-        until = time.monotonic() + START_SECONDS
+        until = time.monotonic() + seconds
         while not ready():
             ended = self._process.poll()
             if ended is not None or time.monotonic() > until:

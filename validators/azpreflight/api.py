@@ -30,6 +30,7 @@ def run(
     site: LoadedSite,
     *,
     credential: Credential | None = None,
+    directory_credential: Credential | None = None,
     recording: Recording | None = None,
     site_only: bool = False,
     phase: Phase | str = Phase.PRE_DEPLOY,
@@ -48,6 +49,8 @@ def run(
     Args:
         site: what `load_site` returned.
         credential: tried once on each node; not needed with a client certificate or a Kerberos ticket.
+        directory_credential: tried once on the site's directory, where one is declared; not needed with a Kerberos
+            ticket. Without either, the rules that need the directory are errors.
         recording: judged instead of the live site.
         site_only: only what needs neither.
         phase: `pre-deploy`, `post-deploy` or `day-2`.
@@ -78,7 +81,7 @@ def run(
         return preflight.run_site_only()
     if recording is not None:
         return preflight.run_recording(recording)
-    return preflight.run(_required(credential or preflight.passwordless()))
+    return preflight.run(_required(credential or preflight.passwordless()), directory=directory_credential)
 
 
 def collect(
@@ -86,6 +89,7 @@ def collect(
     folder: str | Path,
     *,
     credential: Credential | None = None,
+    directory_credential: Credential | None = None,
     phase: Phase | str = Phase.PRE_DEPLOY,
     packs: Iterable[str] = (),
     rules: Iterable[str] = (),
@@ -113,7 +117,8 @@ def collect(
     )
     kept = Path(raw) if raw is not None else None
     preflight = Preflight(site, options)
-    return preflight.collect(_required(credential or preflight.passwordless()), Path(folder), raw=kept)
+    nodes = _required(credential or preflight.passwordless())
+    return preflight.collect(nodes, Path(folder), raw=kept, directory=directory_credential)
 
 
 def _required(credential: Credential | None) -> Credential:

@@ -42,11 +42,13 @@ class Redirections:
         """Raise `InputError` for a redirection of something that the site does not declare: it would do nothing."""
         known = {node.address for node in site.nodes} | {node.name for node in site.nodes}
         known |= {*(site.network.dns.servers or ()), *(site.network.dns.forwarders or ())}
+        known |= {*(site.directory.servers or ()), *filter(None, [site.directory.domain])}
         folded = {name.casefold() for name in known}
+        kinds = "node, DNS server, domain controller or domain"
         problems = [
             Problem(
                 code="bad-option",
-                message=f"{declared} is no declared node or DNS server; declared: {', '.join(sorted(known))}",
+                message=f"{declared} is no declared {kinds}; declared: {', '.join(sorted(known))}",
                 where=_OPTION,
             )
             for declared in self._targets

@@ -11,6 +11,8 @@ from azpreflight.model import Problem
 
 USERNAME_VARIABLE = "AZPREFLIGHT_USERNAME"
 PASSWORD_VARIABLE = "AZPREFLIGHT_PASSWORD"  # noqa: S105 - the name of a variable, no password
+DIRECTORY_USERNAME_VARIABLE = "AZPREFLIGHT_DIRECTORY_USERNAME"
+DIRECTORY_PASSWORD_VARIABLE = "AZPREFLIGHT_DIRECTORY_PASSWORD"  # noqa: S105 - likewise
 
 
 class Credential:
@@ -48,9 +50,9 @@ def read_password_stdin() -> str:
     return _first_line(sys.stdin.readline(), "standard input")
 
 
-def password_from_environment() -> str | None:
+def password_from_environment(variable: str = PASSWORD_VARIABLE) -> str | None:
     """The password that the environment holds, None when it holds none."""
-    return os.environ.get(PASSWORD_VARIABLE) or None
+    return os.environ.get(variable) or None
 
 
 def _first_line(line: str, where: str) -> str:

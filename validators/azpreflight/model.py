@@ -212,6 +212,7 @@ class RunInfo(Frozen):
 
     rules, skip: the selectors that were given; without any, all rules of the phase were judged.
     transport: how nodes were authenticated to, in a live run, and why where it was chosen.
+    tls_unverified, directory_tls_unverified: certificates of nodes, of domain controllers, were accepted as they are.
     """
 
     id: str
@@ -224,6 +225,7 @@ class RunInfo(Frozen):
     packs: tuple[PackInfo, ...]
     redirections: tuple[Redirection, ...] = ()
     tls_unverified: bool = False
+    directory_tls_unverified: bool = False
     rules: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     transport: str | None = None

@@ -332,7 +332,11 @@ def test_fields_that_merely_sound_like_credentials_are_fields(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("member", "code"),
     [
-        ("directory: {domain: corp.example}", "contradiction"),
+        ('directory: {domain: corp.example, ou: "OU=A,DC=corp,DC=example"}', "contradiction"),
+        ("directory: {domain: corp.example, deployment_user: lcm}", "contradiction"),
+        ("directory: {servers: [dc1.corp.example]}", "no-effect"),
+        ("directory: {domain: corp.example, tls: none, verify: false}", "no-effect"),
+        ("directory: {domain: corp.example, tls: none, ca_file: x.pem}", "no-effect"),
         ("winrm: {verify: false}", "no-effect"),
         ("winrm: {ca_file: x.pem}", "no-effect"),
     ],
@@ -343,6 +347,13 @@ def test_declarations_that_cannot_both_be_meant_are_problems_of_a_loaded_site(
     path = written(tmp_path, SMALLEST + member + "\n")
     [problem] = load_site(path).problems
     assert (problem.code, problem.where) == (code, f"{path}:5:1")
+
+
+def test_a_site_with_local_identity_may_name_a_directory_that_must_know_nothing_of_it(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, SMALLEST + "directory: {domain: corp.example, servers: [dc1.corp.example], ca_file: x.pem}"
+    )
+    assert load_site(path).problems == ()
 
 
 def test_active_directory_without_a_domain_is_a_problem(tmp_path: Path) -> None:

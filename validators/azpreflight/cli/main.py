@@ -22,6 +22,8 @@ from azpreflight.cli.output import (
     write_whole,
 )
 from azpreflight.credentials import (
+    DIRECTORY_PASSWORD_VARIABLE,
+    DIRECTORY_USERNAME_VARIABLE,
     USERNAME_VARIABLE,
     Credential,
     password_from_environment,
@@ -154,10 +156,10 @@ def run(site: Path, recording: Path | None, site_only: bool, **values: Any) -> i
         return _finish(preflight.run_site_only(), values, Redactor())
     if recording is not None:
         return _finish(preflight.run_recording(Recording(recording)), values, Redactor())
-    credential = _credential(loaded, preflight, values)
+    credential, directory, redact = _credentials(loaded, preflight, values)
     with progress_bar(_targets(preflight.plan.collection), wanted=not values["no_progress"]) as progress:
-        report = preflight.run(credential, progress)
-    return _finish(report, values, Redactor(credential.password))
+        report = preflight.run(credential, progress, directory=directory)
+    return _finish(report, values, redact)
 
 
 @cli.command()
@@ -177,9 +179,9 @@ def collect(site: Path, output: Path, raw: Path | None, **values: Any) -> int:
     preflight = Preflight(loaded, opt.options_from(values))
     collection = preflight.plan.collection
     require_new_folder(output)
-    credential = _credential(loaded, preflight, values)
+    credential, directory, redact = _credentials(loaded, preflight, values)
     with progress_bar(_targets(collection), wanted=not values["no_progress"]) as progress:
-        facts = preflight.collect(credential, output, progress, raw=raw)
+        facts = preflight.collect(credential, output, progress, raw=raw, directory=directory)
     missing = 0
     for target in dict.fromkeys(target for target, _ in facts):
         found = [observation for (owner, _), observation in facts.items() if owner == target]
@@ -189,7 +191,7 @@ def collect(site: Path, output: Path, raw: Path | None, **values: Any) -> int:
         click.echo(f"{target}: {observed} of {len(found)} facts observed", err=True)
         for reason in dict.fromkeys(o.reason or "" for o in absent):
             names = ", ".join(o.fact for o in absent if (o.reason or "") == reason)
-            click.echo(Redactor(credential.password)(plain(f"  not observed: {reason} ({names})")), err=True)
+            click.echo(redact(plain(f"  not observed: {reason} ({names})")), err=True)
     return INCONCLUSIVE if missing else 0
 
 
@@ -200,6 +202,34 @@ def _targets(collection: Collection) -> int:
 def _finish(report: Report, values: dict[str, Any], redact: Redactor) -> int:
     show(report, json_file=values["json_file"], quiet=values["quiet"], redact=redact)
     return report.exit_code
+
+
+def _credentials(
+    loaded: LoadedSite, preflight: Preflight, values: dict[str, Any]
+) -> tuple[Credential, Credential | None, Redactor]:
+    """The credential for nodes, the one for the directory if there is one, and what keeps both out of every text."""
+    nodes, directory = _credential(loaded, preflight, values), _directory_credential(values)
+    return nodes, directory, Redactor(nodes.password, directory.password if directory is not None else "")
+
+
+def _directory_credential(values: dict[str, Any]) -> Credential | None:
+    """The credential for the directory; None when nobody is named."""
+    username = values["directory_username"] or os.environ.get(DIRECTORY_USERNAME_VARIABLE)
+    file: Path | None = values["directory_password_file"]
+    if not username:
+        if file is not None:
+            message = f"whose password? give --directory-username, or set {DIRECTORY_USERNAME_VARIABLE}"
+            raise InputError(Problem(code="no-credential", message=message, where="--directory-username"))
+        return None
+    if file is not None:
+        return Credential(username, read_password_file(file))
+    password = password_from_environment(DIRECTORY_PASSWORD_VARIABLE)
+    if password is None:
+        if not sys.stdin.isatty():
+            message = f"no password: give --directory-password-file, or set {DIRECTORY_PASSWORD_VARIABLE}"
+            raise InputError(Problem(code="no-credential", message=message, where="--directory-password-file"))
+        password = click.prompt(f"Password of {username} in the directory", hide_input=True, err=True)
+    return Credential(username, password)
 
 
 def _credential(loaded: LoadedSite, preflight: Preflight, values: dict[str, Any]) -> Credential:

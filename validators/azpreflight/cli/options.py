@@ -100,7 +100,7 @@ connection_options: Callable[[Any], Any] = combined(
         "connect_to",
         multiple=True,
         metavar="DECLARED=HOST[:PORT]",
-        help="Reach a declared node or DNS server there instead. Repeatable.",
+        help="Reach a declared node, DNS server, domain controller or domain there instead. Repeatable.",
     ),
     click.option("--jobs", type=click.IntRange(1, 256), default=Limits.jobs, show_default=True, help="Nodes at once."),
     click.option(
@@ -114,6 +114,13 @@ connection_options: Callable[[Any], Any] = combined(
     click.option("--username", help="The account to log on to nodes with; the site's administrator by default."),
     click.option("--password-file", type=click.Path(path_type=Path), metavar="F", help="Password: first line of F."),
     click.option("--password-stdin", is_flag=True, help="Password: first line of standard input."),
+    click.option("--directory-username", help="The account to log on to the directory with, such as ops@corp.example."),
+    click.option(
+        "--directory-password-file",
+        type=click.Path(path_type=Path),
+        metavar="F",
+        help="Its password: first line of F.",
+    ),
     click.option("--transport", type=Choice([way.value for way in Transport]), help="How to authenticate."),
     click.option("--try-all-nodes", is_flag=True, help="Go on after a node has rejected the credential."),
     click.option("--no-progress", is_flag=True, help="No progress on the terminal."),

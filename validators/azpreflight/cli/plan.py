@@ -11,6 +11,7 @@ import msgspec
 from azpreflight.cli.output import STDOUT, write_whole
 from azpreflight.engine.plan import Plan
 from azpreflight.facts.dns import questions_of
+from azpreflight.facts.ldap.searches import in_words
 from azpreflight.facts.query import DnsQuery
 from azpreflight.facts.winrm.requests import Request, requests_of
 from azpreflight.model import Frozen, Severity, Target
@@ -31,12 +32,13 @@ class PlannedRule(Frozen):
 
 
 class PlanDocument(Frozen):
-    """The plan as JSON. requests: of each node, by name. questions: to DNS servers."""
+    """The plan as JSON. requests: of each node, by name. questions: to DNS servers. searches: in the directory."""
 
     schema: str
     rules: tuple[PlannedRule, ...]
     requests: dict[str, tuple[Request, ...]]
     questions: tuple[str, ...]
+    searches: tuple[str, ...]
 
 
 def print_plan(plan: Plan, json_file: str | None) -> None:
@@ -72,6 +74,10 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
         click.echo(f"\nDNS servers: {len(document.questions)} questions from this machine")
         for question in document.questions:
             click.echo(plain(f"  {question}"))
+    if document.searches:
+        click.echo(f"\nDirectory: {len(document.searches)} searches from this machine, all reading")
+        for search in document.searches:
+            click.echo(plain(f"  {search}"))
 
 
 def _document(plan: Plan) -> PlanDocument:
@@ -97,4 +103,5 @@ def _document(plan: Plan) -> PlanDocument:
         ),
         requests={node.name: tuple(requests_of(collection, node)) for node in collection.site.nodes},
         questions=tuple(dict.fromkeys(questions)),
+        searches=tuple(in_words(collection)),
     )

@@ -19,6 +19,7 @@ from azpreflight.checks.builtin import check_registry
 from azpreflight.checks.check import Check
 from azpreflight.connect import Redirections
 from azpreflight.credentials import Credential
+from azpreflight.engine.directory import choose_login, is_unverified
 from azpreflight.engine.gather import Facts, Limits, gather
 from azpreflight.engine.judge import judge
 from azpreflight.engine.plan import Plan, Selection, make_plan
@@ -109,14 +110,21 @@ class Preflight:
         wanted = self.options.transport or self._loaded.site.winrm.transport
         return without_password(wanted, self._loaded.site, username, has_password=has_password)
 
-    def run(self, credential: Credential, progress: Progress | None = None) -> Report:
+    def run(
+        self, credential: Credential, progress: Progress | None = None, *, directory: Credential | None = None
+    ) -> Report:
         """Collect live facts and judge them.
 
+        Args:
+            credential: tried once on each node.
+            progress: told of each target.
+            directory: the credential for the site's directory, tried once.
+
         Raises:
-            InputError: the way of reaching nodes that was chosen is refused as unsafe.
+            InputError: the way of reaching nodes or the directory that was chosen is refused as unsafe.
         """
         started = utc_now()
-        facts = self._gather(*self._live(credential), progress, Redactor(credential.password))
+        facts = self._gather(*self._live(credential, directory), progress, _redactor(credential, directory))
         run_id = str(uuid.uuid4())
         return self._report(Mode.LIVE, started, facts, self._problems, run_id=run_id, clock=time.perf_counter)
 
@@ -136,7 +144,13 @@ class Preflight:
         return self._reproducible(Mode.SITE_ONLY, {}, self._problems, "")
 
     def collect(
-        self, credential: Credential, folder: Path, progress: Progress | None = None, *, raw: Path | None = None
+        self,
+        credential: Credential,
+        folder: Path,
+        progress: Progress | None = None,
+        *,
+        raw: Path | None = None,
+        directory: Credential | None = None,
     ) -> Facts:
         """Record live facts into a new folder, and judge nothing.
 
@@ -145,6 +159,7 @@ class Preflight:
             folder: of the recording.
             progress: told of each target.
             raw: another new folder, for the answers of the nodes as they come.
+            directory: the credential for the site's directory, tried once.
 
         Raises:
             InputError: a folder cannot be written, or one would be inside the other.
@@ -153,7 +168,7 @@ class Preflight:
             message = "is the folder of the recording, or inside it; raw answers need a folder of their own"
             raise InputError(Problem(code="bad-option", message=message, where=str(raw)))
         collected_at = utc_now()
-        facts = self._gather(*self._live(credential, raw), progress, Redactor(credential.password))
+        facts = self._gather(*self._live(credential, directory, raw), progress, _redactor(credential, directory))
         manifest = RecordingManifest(
             schema=RECORDING_SCHEMA,
             tool=tool_info(),
@@ -172,9 +187,12 @@ class Preflight:
         with self._closing:
             return gather(self.plan.collection, nodes, sites, self.options.limits, quiet, redact)
 
-    def _live(self, credential: Credential, raw: Path | None = None) -> tuple[NodeSource, Sequence[SiteSource]]:
+    def _live(
+        self, credential: Credential, directory: Credential | None, raw: Path | None = None
+    ) -> tuple[NodeSource, Sequence[SiteSource]]:
         # The sources load the network libraries, which a recording does without.
         from azpreflight.facts.dns import DnsSource
+        from azpreflight.facts.ldap.source import LdapSource
         from azpreflight.facts.winrm.channel import Endpoint
         from azpreflight.facts.winrm.raw import RawFolder
         from azpreflight.facts.winrm.source import WinrmSource
@@ -208,7 +226,9 @@ class Preflight:
 
         channel_of = RawFolder(raw, credential).channel_of if raw is not None else None
         winrm = WinrmSource(credential, endpoint_of, try_all=self.options.try_all_nodes, channel_of=channel_of)
-        return winrm, (DnsSource(self.options.redirections.reach),)
+        login = choose_login(self.plan.collection, directory, ticket)
+        reach = self.options.redirections.reach
+        return winrm, (DnsSource(reach), LdapSource(login, reach))
 
     def _reproducible(self, mode: Mode, facts: Facts, problems: Sequence[Problem], source: str) -> Report:
         """A report in which nothing depends on when and where it was made, but for `now`."""
@@ -243,8 +263,13 @@ class Preflight:
             packs=self.plan.packs,
             redirections=self.options.redirections.listed(),
             tls_unverified=winrm.https and not winrm.verify,
+            directory_tls_unverified=is_unverified(self.plan.collection),
             rules=self.options.selection.rules,
             skip=self.options.selection.skip,
             transport=str(self._transport) if self._transport is not None and mode is Mode.LIVE else None,
         )
         return make_report(tool_info(), run, self._loaded.info, list(problems), results)
+
+
+def _redactor(*credentials: Credential | None) -> Redactor:
+    return Redactor(*(credential.password for credential in credentials if credential is not None))

@@ -100,6 +100,10 @@ class DnsSource:
                     )
                 )
 
+    def ask(self, question: Question, deadline: Deadline) -> dict[str, Value]:
+        """The row of one question that another source has."""
+        return self._row(question, deadline)
+
     def _rows(self, wanted: list[Question], deadline: Deadline) -> dict[Question, Value]:
         # Servers alternate, so that a silent one does not occupy every worker.
         questions = sorted(set(wanted), key=lambda asked: (asked.name, asked.type, asked.transport, asked.server))

@@ -12,6 +12,7 @@ import msgspec
 from azpreflight.checks.check import Check
 from azpreflight.documents import Document, Place, faults
 from azpreflight.errors import InputError, unknown
+from azpreflight.facts.ldap.attributes import SECRETS
 from azpreflight.facts.query import (
     CimQuery,
     CurlQuery,
@@ -116,6 +117,18 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
             yield from _references(hosts, where)
         case LdapQuery() as read:
             yield from _placeholders(name, query, f"{read.base} {read.filter}", where)
+            yield from _attributes(name, read, where)
+
+
+def _attributes(name: str, read: LdapQuery, where: str) -> Iterator[Problem]:
+    """Attributes that are not read, or not that way."""
+    for attribute in read.attributes:
+        if attribute.casefold() in SECRETS:
+            message = f"{name}: {attribute} holds a secret; azpreflight does not read it"
+            yield Problem(code="not-allowed", message=message, where=where)
+        if attribute.casefold().startswith("tokengroups") and read.scope != "base":
+            message = f"{name}: {attribute} is told of a single object alone, in scope base"
+            yield Problem(code="no-effect", message=message, where=where)
 
 
 def _line(name: str, query: Query, read: RegistryQuery | ProgramQuery, where: str) -> Iterator[Problem]:

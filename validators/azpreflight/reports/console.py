@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from azpreflight.model import Mode, Outcome, Report, Result, Severity, Verdict
+from azpreflight.model import Mode, Outcome, Report, Result, RunInfo, Severity, Verdict
 from azpreflight.redact import plain
 
 _VERDICT = {
@@ -50,13 +50,20 @@ def _problems(report: Report, console: Console) -> None:
             console.print(Padding(Text(plain(problem.where), "dim", overflow="fold"), (0, 0, 0, 6)))
     if report.run.tls_unverified:
         console.print(Text("note  TLS certificates of the nodes were not verified (winrm.verify is false)", "magenta"))
+    if report.run.directory_tls_unverified:
+        told = "note  TLS certificates of domain controllers were not verified (directory.verify is false)"
+        console.print(Text(told, "magenta"))
     chosen = "chosen" in (report.run.transport or "")
     if chosen:
         console.print(Text(plain(f"note  nodes were authenticated to with {report.run.transport}"), "magenta"))
     for redirection in report.run.redirections:
         console.print(Text(plain(f"note  {redirection.declared} was reached at {redirection.reached_at}"), "magenta"))
-    if report.problems or report.run.redirections or report.run.tls_unverified or chosen:
+    if report.problems or report.run.redirections or _unverified(report.run) or chosen:
         console.print()
+
+
+def _unverified(run: RunInfo) -> bool:
+    return run.tls_unverified or run.directory_tls_unverified
 
 
 def _failure(results: Sequence[Result], console: Console) -> None:

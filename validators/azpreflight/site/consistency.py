@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from azpreflight.documents import Place
 from azpreflight.errors import unknown
 from azpreflight.model import Problem, Profile
-from azpreflight.site.model import Site, is_address
+from azpreflight.site.model import DirectoryTls, Site, is_address
 
 Where = Callable[[Place], str]
 """Tells where in the file the value at a place of the site was declared."""
@@ -55,8 +55,11 @@ def strangers(site: Site, where: Where) -> Iterator[Problem]:
 
 def contradictions(site: Site, where: Where) -> Iterator[Problem]:
     """Declarations that cannot both be meant, though each can be judged."""
-    if site.profile is Profile.LOCAL_IDENTITY and site.directory != type(site.directory)():
-        message = "the profile is local-identity, so the Active Directory that is declared is not used"
+    directory = site.directory
+    joining = [name for name in ("ou", "deployment_user") if getattr(directory, name) is not None]
+    if site.profile is Profile.LOCAL_IDENTITY and joining:
+        named = " and ".join(f"directory.{name}" for name in joining)
+        message = f"the profile is local-identity, so {named} has no use; a domain alone is searched for stale objects"
         yield Problem(code="contradiction", message=message, where=where(("directory",)))
     if site.profile is Profile.ACTIVE_DIRECTORY and site.directory.domain is None:
         message = "the profile is active-directory, but no directory.domain is declared"
@@ -64,3 +67,9 @@ def contradictions(site: Site, where: Where) -> Iterator[Problem]:
     if not site.winrm.https and (site.winrm.ca_file is not None or not site.winrm.verify):
         message = "winrm.verify and winrm.ca_file have no effect without winrm.https"
         yield Problem(code="no-effect", message=message, where=where(("winrm",)))
+    if directory.tls is DirectoryTls.NONE and (directory.ca_file is not None or not directory.verify):
+        message = "directory.verify and directory.ca_file have no effect when directory.tls is none"
+        yield Problem(code="no-effect", message=message, where=where(("directory",)))
+    if directory.servers is not None and directory.domain is None:
+        message = "directory.servers has no effect without directory.domain"
+        yield Problem(code="no-effect", message=message, where=where(("directory",)))

@@ -136,6 +136,14 @@ class Transport(enum.StrEnum):
     CERTIFICATE = "certificate"
 
 
+class DirectoryTls(enum.StrEnum):
+    """How conversations with domain controllers are protected. NONE: by Kerberos alone, which seals every message."""
+
+    LDAPS = "ldaps"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+
 class Node(Frozen):
     """A machine that becomes part of the cluster.
 
@@ -319,11 +327,20 @@ class Administrator(Frozen):
 
 
 class Directory(Frozen):
-    """Active Directory, for that profile. ou: its distinguished name. deployment_user: the lifecycle manager's."""
+    """Active Directory: of the domain to be joined or, with local identity, of one that must know nothing of this site.
+
+    ou: its distinguished name. deployment_user: the lifecycle manager's. servers: domain controllers to ask, by name or
+    address, in this order; those that DNS names when None. verify: check their certificates. ca_file: the authorities
+    to trust, PEM; those that the operator's machine trusts when None.
+    """
 
     domain: Text | None = None
     ou: Text | None = None
     deployment_user: Text | None = None
+    servers: tuple[Text, ...] | None = None
+    tls: DirectoryTls = DirectoryTls.LDAPS
+    verify: bool = True
+    ca_file: Text | None = None
 
 
 class WinRM(Frozen):
