@@ -100,6 +100,11 @@ class Administrator:
         """Add entries in SDDL, such as `(A;CI;GA;;;S-1-5-11)`, to the rights on an object."""
         self._grant(dn, "".join(entries))
 
+    def protect(self, dn: str, descriptor: bytes) -> None:
+        """Put another list of entries in place of the rights on an object."""
+        self._ldap.modify(dn, {_DESCRIPTOR: [(ldap3.MODIFY_REPLACE, [descriptor])]}, controls=_DACL)
+        self._done()
+
     @contextlib.contextmanager
     def granted(self, dn: str, *entries: str) -> Iterator[None]:
         """For a while, further entries in the rights on an object."""
@@ -108,8 +113,7 @@ class Administrator:
         try:
             yield
         finally:
-            self._ldap.modify(dn, {_DESCRIPTOR: [(ldap3.MODIFY_REPLACE, [before])]}, controls=_DACL)
-            self._done()
+            self.protect(dn, before)
 
     @contextlib.contextmanager
     def changed(self, dn: str, attribute: str, *values: object) -> Iterator[None]:

@@ -42,8 +42,7 @@ class Redirections:
         """Raise `InputError` for a redirection of something that the site does not declare: it would do nothing."""
         known = {node.address for node in site.nodes} | {node.name for node in site.nodes}
         known |= {*(site.network.dns.servers or ()), *(site.network.dns.forwarders or ())}
-        known |= set(site.directory.servers or ())
-        known |= {site.directory.domain} if site.directory.domain else set()
+        known |= {*(site.directory.servers or ()), *filter(None, [site.directory.domain])}
         folded = {name.casefold() for name in known}
         kinds = "node, DNS server, domain controller or domain"
         problems = [

@@ -22,6 +22,7 @@ ALTERNATIVES = 64
 MOST_SEARCHES = 128
 """Searches of one query; the containers above an OU and the nodes of a site are few."""
 ROOT_DSE, DOMAIN, CONFIGURATION = "root_dse", "domain", "configuration"
+_EDGES = re.compile(r"^\s+|\s+$")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -56,7 +57,7 @@ def searches_of(query: Query, read: LdapQuery, site: Site, observations: Mapping
     filters: dict[str, dict[str, None]] = {}
     for values in combinations(query, site, None, observations):
         filled = filters.setdefault(_base(read.base, values), {})
-        filled[_filled(read.filter, lambda text, _: str(escape_filter_chars(text)), values)] = None
+        filled[_filled(read.filter, _assertion, values)] = None
     found = [
         Search(base, read.scope, _any(list(each)[start : start + ALTERNATIVES]), read.attributes, read.catalog)
         for base, each in filters.items()
@@ -80,6 +81,12 @@ def in_words(collection: Collection) -> list[str]:
         else:
             told += [f"{name}: {search}" for search in found]
     return told
+
+
+def _assertion(text: str, _: str) -> str:
+    """A value as a filter takes it. ldap3 would drop blanks at its ends."""
+    escaped = str(escape_filter_chars(text))
+    return _EDGES.sub(lambda found: "".join(f"\\{octet:02x}" for octet in found[0].encode()), escaped)
 
 
 def _base(base: str, values: Mapping[str, str]) -> str:
