@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -189,7 +191,7 @@ def test_a_path_that_does_not_exist_is_an_input_error(path: str, hint: str) -> N
 
 class TestDirectory:
     @staticmethod
-    def resolved(reference: str, **directory: str) -> tuple[str, ...]:
+    def resolved(reference: str, **directory: Any) -> tuple[str, ...]:
         return resolve(reference, msgspec.structs.replace(SITE, directory=Directory(**directory)))
 
     def test_parents_of_the_ou_end_with_the_domain(self) -> None:
