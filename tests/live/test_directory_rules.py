@@ -212,7 +212,7 @@ MISTAKES: dict[str, Callable[[Domain], AbstractContextManager[None]]] = {
     "AZL-ADS-012 a computer of the name elsewhere": computer_elsewhere,
     "AZL-ADS-013 no record of the PDC": no_record_of_the_pdc,
 }
-"""By the rule that has to fail, and what was done wrong. A user principal name that is taken Samba does not let happen."""
+"""By the rule that has to fail, and what was done wrong. Samba does not let a user principal name be taken twice."""
 
 
 def outcomes(report: Report) -> dict[str, list[str]]:
