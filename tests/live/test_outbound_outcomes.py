@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from azpreflight import load_site
@@ -33,7 +32,7 @@ from servers.outside import black_hole
 from servers.proxies import PASSWORD, Proxy, inspecting, refusing
 from servers.tls import HOST, Authority, Nginx, OddPorts, Site
 from servers.winrm import Scenario
-from unit.checks.judging import findings_of, view_of
+from unit.checks.judging import findings_of, table_of, view_of
 
 FACT = "outbound.endpoints"
 PACKS = load_packs()
@@ -84,24 +83,9 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 
 
 def table(*names: str, scheme: str = "https") -> EndpointTable:
-    endpoints = [
-        {
-            "id": name,
-            "product": "azure-local",
-            "host": f"{name}.example",
-            "probe": f"{name}.example",
-            "port": 443 if scheme == "https" else 80,
-            "protocol": scheme,
-            "service": "s",
-            "required": True,
-            "clouds": ["AzureCloud"],
-            "inspection_allowed": False,
-            "source": "s",
-        }
-        for name in names
-    ]
-    whole = {"date": "2026-01-01", "sources": {"s": {"title": "a title"}}, "endpoints": endpoints}
-    return msgspec.convert(whole, EndpointTable, strict=False)
+    port = 443 if scheme == "https" else 80
+    hosts = (f"{name}.example" for name in names)
+    return table_of(*hosts, protocol=scheme, port=port, inspection_allowed=False)
 
 
 @dataclass

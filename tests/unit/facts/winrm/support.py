@@ -54,6 +54,7 @@ class Sent:
     deadline: Deadline
     selectors: Mapping[str, str] | None
     options: Mapping[str, str] | None
+    patience: float | None = None
 
     @property
     def operation(self) -> str:
@@ -77,9 +78,10 @@ class Node:
         deadline: Deadline,
         selectors: Mapping[str, str] | None = None,
         options: Mapping[str, str] | None = None,
+        patience: float | None = None,
     ) -> ET.Element:
         """Answer one request."""
-        sent = Sent(uri, action, body, deadline, selectors, options)
+        sent = Sent(uri, action, body, deadline, selectors, options, patience)
         self.sent.append(sent)
         content = body_from(self.answer(sent))
         if (fault := fault_of(content)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from xml.etree import ElementTree as ET
@@ -87,10 +88,12 @@ class Session:
         deadline: Deadline,
         selectors: Mapping[str, str] | None = None,
         options: Mapping[str, str] | None = None,
+        patience: float | None = None,
     ) -> ET.Element:
         """Send one request and return the SOAP body of the answer.
 
         The first request authenticates. After a rejected credential or a broken connection nothing is sent any more.
+        patience: seconds after which the node is to answer that it has nothing yet, where the deadline is later.
 
         Raises:
             Fault: the node answered with a fault.
@@ -100,7 +103,7 @@ class Session:
             raise self.broken
         if deadline.over:
             raise WireError(Status.TIMED_OUT, "the time for this node is over")
-        seconds = min(self._operation_seconds, deadline.remaining)
+        seconds = min(self._operation_seconds, deadline.remaining, math.inf if patience is None else patience)
         message = envelope(self.endpoint.url, uri, action, body, timeout=seconds, selectors=selectors, options=options)
         try:
             text = self._channel.send(message.encode(), deadline.within(seconds + GRACE_SECONDS))
