@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from azpreflight import load_site
-from azpreflight.checks import inspection, outbound
+from azpreflight.checks import closed_ports, inspection, outbound
 from azpreflight.engine.gather import Limits, gather
 from azpreflight.engine.run import Options, Preflight
 from azpreflight.facts.endpoints import EndpointTable
@@ -115,6 +115,11 @@ class Reached:
             name: (finding.outcome, finding.message.partition(" was ")[2])
             for name, finding in self.findings(outbound.reachable).items()
         }
+
+    def port(self, number: int) -> tuple[Outcome, str]:
+        """What AZL-FW-008 finds of a port: the outcome and the words after it."""
+        finding = self.findings(closed_ports.open_ports)[f"TCP port {number}"]
+        return finding.outcome, finding.message.partition(f"{number} ")[2]
 
     def inspected(self) -> dict[str, Finding]:
         """What AZL-FW-021 finds."""
@@ -230,10 +235,13 @@ def test_inspected_tls_that_the_node_trusts(network: Network, tmp_path: Path) ->
 
 def test_a_proxy_that_wants_a_password(network: Network, tmp_path: Path, login_proxy: Proxy) -> None:
     found = reached(tmp_path, network.arguments(), table("good", "missing"), proxy=login_proxy)
-    assert set(found.reachable().values()) == {(FAIL, "not reached: the proxy needs a password")}
+    assert {row["connect_code"] for row in found.rows.values()} == {407}
+    # Nothing is reached at all, which is one matter of the port and not one of each name.
+    assert {finding.outcome for finding in found.findings(outbound.reachable).values()} == {Outcome.ERROR}
+    assert found.port(443) == (FAIL, "leads nowhere: none of 2 endpoints was reached: the proxy needs a password")
     # Without a way of its own: curl asks for that by CONNECT on plain HTTP, too.
     plain = reached(tmp_path / "plain", (), table("plain", scheme="http"), proxy=login_proxy)
-    assert set(plain.reachable().values()) == {(FAIL, "not reached: the proxy needs a password")}
+    assert plain.port(80) == (FAIL, "leads nowhere: none of 1 endpoints was reached: the proxy needs a password")
     assert (plain.rows["plain"]["http_code"], plain.rows["plain"]["connect_code"]) == (407, 0)
 
 

@@ -56,6 +56,14 @@ def test_a_leaf_and_what_issued_it(authority: Authority) -> None:
     assert first["sha256"] == certificate.fingerprint(hashes.SHA256()).hex()
 
 
+def test_a_chain_begins_with_its_leaf_whatever_the_order_it_came_in(authority: Authority) -> None:
+    leaf, issuer = authority.issue("service.example").certificate.read_text(), authority.file.read_text()
+    assert chain_of_pem(issuer + leaf) == chain_of_pem(leaf + issuer)
+    alone = made("a")
+    assert [found["common_name"] for found in chain_of_der([alone, made("b")]) or []] == ["a", "b"]
+    assert len(chain_of_der([alone, alone]) or []) == 2
+
+
 def test_moments_are_utc() -> None:
     (found,) = chain_of_der([made("a.example")]) or []
     assert (found["not_before"], found["not_after"]) == ("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 import threading
 import warnings
@@ -27,13 +28,13 @@ _WARNINGS = threading.Lock()
 
 
 def chain_of_pem(text: str) -> list[Value] | None:
-    """The certificates in a text, in its order; None where it holds none that can be read. See `chain_of_der`."""
+    """The certificates in a text, leaf first; None where it holds none that can be read. See `chain_of_der`."""
     found = _PEM.findall(text[: MOST_CERTIFICATES * MOST_BYTES])
     return _chain(x509.load_pem_x509_certificate, [pem.encode() for pem in found])
 
 
 def chain_of_der(certificates: Sequence[bytes]) -> list[Value] | None:
-    """Certificates, leaf first, each as a plain object; None where not even the first can be read.
+    """The certificates of one chain, leaf first, each as a plain object; None where not even the first can be read.
 
     subject, issuer: names as of RFC 4514. common_name: of the subject. issuer_name, organization: of the issuer.
     self_issued: subject and issuer are the same. sha256: of the DER, hex. not_before, not_after: ISO 8601, UTC. names:
@@ -52,7 +53,16 @@ def _chain(load: Callable[[bytes], x509.Certificate], certificates: Sequence[byt
         except (ValueError, TypeError, x509.InvalidVersion):
             # All that cryptography raises for bytes that are no certificate. What comes after them is not its issuer.
             break
-    return found or None
+    return _leaf_first(found) or None
+
+
+def _leaf_first(chain: list[Value]) -> list[Value]:
+    """The chain, turned round where its first certificate issued the second.
+
+    curl with Schannel tells it root first on Windows Server 2016 and later, until curl 8.3.
+    """
+    issued = any(first["subject"] == second["issuer"] for first, second in itertools.pairwise(chain[:2]))
+    return chain[::-1] if issued and not chain[1]["self_issued"] else chain
 
 
 def _described(certificate: x509.Certificate) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -44,13 +45,9 @@ def reach(shell: Runs, transfers: Sequence[Transfer], deadline: Deadline) -> dic
     # Without certificates in its reports, there is nothing to be seen without the verification either.
     retried = [other for other in wanted.values() if other and (other.no_revocation or dialect.certificates)]
     second: Mapping[Transfer, Report] = {}
-    if retried:
-        try:
-            second = _reports(shell, retried, dialect, budget)
-        except WireError as error:
-            # What the first try told stays.
-            if error.fatal:
-                raise
+    # What the first try told stays, whatever becomes of the second.
+    with contextlib.suppress(WireError):
+        second = _reports(shell, retried, dialect, budget) if retried else {}
     rows: dict[Transfer, Value] = {}
     for transfer, report in first.items():
         other = wanted[transfer]
@@ -60,7 +57,7 @@ def reach(shell: Runs, transfers: Sequence[Transfer], deadline: Deadline) -> dic
 
 
 def _reports(shell: Runs, transfers: Sequence[Transfer], dialect: Dialect, budget: Deadline) -> dict[Transfer, Report]:
-    """What curl reports. Whatever has no turn in time is left out.
+    """What curl reports. Whatever has no turn in time, or would have come after the end of the connection, is left out.
 
     Raises:
         WireError: there is not one report.
@@ -76,9 +73,9 @@ def _reports(shell: Runs, transfers: Sequence[Transfer], dialect: Dialect, budge
             output = shell.run(command, budget.within(run.seconds), run.text.encode())
             found |= reports(run.transfers, output, dialect)
         except WireError as error:
-            if error.fatal:
-                raise
             trouble = error
+            if error.fatal:
+                break
     if not found:
         raise trouble
     return found
