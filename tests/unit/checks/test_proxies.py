@@ -144,6 +144,26 @@ def test_each_place_is_held_against_the_declared_proxy(changes: dict[str, Any], 
     assert found == outcomes
 
 
+def with_script(flags: int) -> bytes:
+    script = b"http://wpad/x.pac"
+    return stored(flags=flags) + struct.pack("<I", len(script)) + script
+
+
+@pytest.mark.parametrize(("flags", "outcome"), [(5, Outcome.FAIL), (1, Outcome.PASS)])
+def test_a_script_that_is_switched_off_is_none(flags: int, outcome: Outcome) -> None:
+    connections = key(WinHttpSettings=stored(PROXY), DefaultConnectionSettings=with_script(flags))
+    found = outcomes_of(no_script_no_login, view_of(facts(proxy__connections=connections), site=WITH_PROXY))
+    assert found["WinINET"] is outcome
+
+
+def test_settings_of_the_machine_do_no_harm_where_the_accounts_have_their_own() -> None:
+    own = key(ProxyEnable=1, ProxyServer=PROXY)
+    accounts = {f"proxy__{name}": own for name in ("local_system", "local_service", "network_service")}
+    assert set(outcomes_of(same_everywhere, view_of(facts(proxy__policy=GONE, **accounts))).values()) == {Outcome.PASS}
+    some = facts(proxy__policy=GONE, **{**accounts, "proxy__local_service": GONE})
+    assert outcomes_of(same_everywhere, view_of(some))["WinINET"] is Outcome.FAIL
+
+
 @pytest.mark.parametrize("check", [well_formed, no_script_no_login, bypass_covers, bypass_form])
 def test_without_a_proxy_there_is_nothing_to_judge(check: Check[Any]) -> None:
     with pytest.raises(NotApplicable):
