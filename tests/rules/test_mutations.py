@@ -12,8 +12,9 @@ import pytest
 from azpreflight.checks.builtin import check_registry
 from azpreflight.errors import InputError
 from azpreflight.model import Outcome
-from azpreflight.packs.load import find_packs, load_packs, read_document
+from azpreflight.packs.load import find_packs, load_packs
 from azpreflight.packs.model import Example
+from azpreflight.packs.tables import read_document
 from azpreflight.testing import examples_of, judge_example, merged
 from unit.checks.judging import replaced
 

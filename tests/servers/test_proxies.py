@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from servers.proxies import PASSWORD, inspecting, refusing, wanting_a_password
+import pytest
+
+from servers.proxies import PASSWORD, Proxy, inspecting, refusing
 from servers.tls import TlsServers
 
 
@@ -17,6 +19,7 @@ def asked(curl: str, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.usefixtures("mitmproxy")
 def test_the_inspecting_one_shows_certificates_of_its_own(curl: str, tmp_path: Path, tls_servers: TlsServers) -> None:
     url, trusted = tls_servers.url("modern"), tls_servers.authority.file
     with inspecting(tmp_path / "mitm", trusted) as proxy:
@@ -28,6 +31,7 @@ def test_the_inspecting_one_shows_certificates_of_its_own(curl: str, tmp_path: P
     assert "Issuer:CN = mitmproxy, O = mitmproxy" in told
 
 
+@pytest.mark.usefixtures("tinyproxy")
 def test_the_refusing_one_connects_to_what_is_allowed(curl: str, tmp_path: Path, tls_servers: TlsServers) -> None:
     trusted = str(tls_servers.authority.file)
     with refusing(tmp_path / "tiny", tls_servers.port("modern")) as proxy:
@@ -37,10 +41,9 @@ def test_the_refusing_one_connects_to_what_is_allowed(curl: str, tmp_path: Path,
     assert (refused[0], refused[1][:7]) == (56, "403 000")
 
 
-def test_the_one_with_a_password_takes_the_right_one(curl: str, tmp_path: Path, tls_servers: TlsServers) -> None:
+def test_the_one_with_a_password_takes_the_right_one(curl: str, login_proxy: Proxy, tls_servers: TlsServers) -> None:
     arguments = ("--cacert", str(tls_servers.authority.file), tls_servers.url("modern"))
-    with wanting_a_password(tmp_path / "login") as proxy:
-        without = asked(curl, "--proxy", proxy.url, *arguments)
-        with_it = asked(curl, "--proxy", proxy.url, "--proxy-user", f"operator:{PASSWORD}", *arguments)
+    without = asked(curl, "--proxy", login_proxy.url, *arguments)
+    with_it = asked(curl, "--proxy", login_proxy.url, "--proxy-user", f"operator:{PASSWORD}", *arguments)
     assert (without[0], without[1][:7]) == (56, "407 000")
     assert (with_it[0], with_it[1][:7]) == (0, "200 200")

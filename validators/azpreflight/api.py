@@ -42,6 +42,7 @@ def run(
     jobs: int = Limits.jobs,
     node_timeout: float = Limits.node_seconds,
     try_all_nodes: bool = False,
+    endpoints: str | Path | None = None,
 ) -> Report:
     """Judge a site: live with a credential, from a recording, or by its declaration alone.
 
@@ -60,6 +61,7 @@ def run(
         jobs: nodes at a time.
         node_timeout: seconds for all questions to one node.
         try_all_nodes: go on to further nodes after one has rejected the credential.
+        endpoints: a file with a newer table of endpoints than the packs have.
 
     Raises:
         InputError: something that was given is wrong; its `problems` name all of it.
@@ -72,6 +74,7 @@ def run(
         connect_to=connect_to,
         limits=Limits(jobs=jobs, node_seconds=node_timeout),
         try_all_nodes=try_all_nodes,
+        endpoints=endpoints,
     )
     preflight = Preflight(site, options)
     if site_only:
@@ -95,6 +98,7 @@ def collect(
     node_timeout: float = Limits.node_seconds,
     try_all_nodes: bool = False,
     raw: str | Path | None = None,
+    endpoints: str | Path | None = None,
 ) -> Facts:
     """Record the facts of a site into a new folder and judge nothing.
 
@@ -110,6 +114,7 @@ def collect(
         connect_to=connect_to,
         limits=Limits(jobs=jobs, node_seconds=node_timeout),
         try_all_nodes=try_all_nodes,
+        endpoints=endpoints,
     )
     kept = Path(raw) if raw is not None else None
     preflight = Preflight(site, options)
@@ -130,6 +135,7 @@ def _options(
     connect_to: Mapping[str, str] | None,
     limits: Limits,
     try_all_nodes: bool,
+    endpoints: str | Path | None,
     fail_on: Severity = Severity.BLOCKER,
     now: datetime.datetime | None = None,
 ) -> Options:
@@ -144,4 +150,5 @@ def _options(
         redirections=Redirections(f"{declared}={host}" for declared, host in (connect_to or {}).items()),
         limits=limits,
         try_all_nodes=try_all_nodes,
+        endpoints=Path(endpoints) if endpoints is not None else None,
     )

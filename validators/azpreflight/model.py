@@ -200,6 +200,15 @@ class PackInfo(Frozen):
     sha256: str
 
 
+class TableInfo(Frozen):
+    """A table that was judged by. sha256: of its file. supplied: by the operator, in place of the pack's own."""
+
+    name: str
+    date: datetime.date
+    sha256: str
+    supplied: bool = False
+
+
 class Redirection(Frozen):
     """A declared address that was reached somewhere else (`--connect-to`). Never changes what is judged."""
 
@@ -212,6 +221,7 @@ class RunInfo(Frozen):
 
     rules, skip: the selectors that were given; without any, all rules of the phase were judged.
     transport: how nodes were authenticated to, in a live run, and why where it was chosen.
+    tables: those that the judged rules rest on.
     """
 
     id: str
@@ -227,6 +237,7 @@ class RunInfo(Frozen):
     rules: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     transport: str | None = None
+    tables: tuple[TableInfo, ...] = ()
 
 
 class SiteInfo(Frozen):

@@ -16,8 +16,9 @@ from azpreflight.engine.plan import Selection, make_plan
 from azpreflight.errors import InputError
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.model import Phase, Problem, Result, SiteInfo
-from azpreflight.packs.load import PackSet, read_document, read_examples
+from azpreflight.packs.load import PackSet, read_examples
 from azpreflight.packs.model import Example, Unobserved
+from azpreflight.packs.tables import read_document
 from azpreflight.registry import Registry
 from azpreflight.site.model import LoadedSite, Site
 

@@ -16,6 +16,7 @@ from azpreflight.facts.observation import Observation, Status
 from azpreflight.model import Finding, Outcome, Phase, Target, TargetKind
 from azpreflight.site.model import Site
 
+STAGES = ("deployment", "post-deployment")
 NOW = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.UTC)
 
 
@@ -74,3 +75,17 @@ def replaced(whole: Any, path: tuple[str | int, ...], value: Any) -> Any:
         place = place[key]
     place[path[-1]] = value
     return result
+
+
+def table_of(*hosts: str, **rest: Any) -> EndpointTable:
+    """A table of endpoints that every site needs, all alike but for their hosts."""
+    alike = {
+        "product": "azure-local",
+        "service": "s",
+        "clouds": ["AzureCloud"],
+        "phases": list(STAGES),
+        "sources": ["s"],
+    }
+    endpoints = [{"id": f"AZL-{number}", "host": host, **alike, **rest} for number, host in enumerate(hosts)]
+    whole = {"date": "2026-01-01", "sources": {"s": {"title": "a title"}}, "endpoints": endpoints}
+    return msgspec.convert(whole, EndpointTable, strict=False)

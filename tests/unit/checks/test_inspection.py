@@ -11,7 +11,7 @@ from azpreflight.checks import inspection
 from azpreflight.checks.view import NotApplicable, NotObserved
 from azpreflight.facts.endpoints import EndpointTable
 from azpreflight.model import Finding, Outcome
-from unit.checks.judging import findings_of, site_of, view_of
+from unit.checks.judging import findings_of, site_of, table_of, view_of
 
 SITE = site_of(azure={"region": "eastus"})
 PUBLIC = {"issuer_name": "DigiCert TLS CA", "organization": "DigiCert Inc", "self_issued": False}
@@ -23,26 +23,14 @@ PARAMETERS = {
 }
 
 
-def table(*allowed: bool | None, protocol: str = "https") -> EndpointTable:
+def table(*allowed: bool | None, **rest: Any) -> EndpointTable:
     """A table of hosts h0, h1, ..., each with what is said of inspection."""
-    endpoints = [
-        {
-            "id": f"E{number}",
-            "product": "azure-local",
-            "host": f"h{number}.example",
-            "probe": f"h{number}.example",
-            "port": 443,
-            "protocol": protocol,
-            "service": "s",
-            "required": True,
-            "clouds": ["AzureCloud"],
-            "inspection_allowed": answer,
-            "source": "s",
-        }
-        for number, answer in enumerate(allowed)
-    ]
-    whole = {"date": "2026-01-01", "sources": {"s": {"title": "a title"}}, "endpoints": endpoints}
-    return msgspec.convert(whole, EndpointTable, strict=False)
+    whole = table_of(*(f"h{number}.example" for number in range(len(allowed))), **rest)
+    endpoints = (
+        msgspec.structs.replace(endpoint, inspection_allowed=said)
+        for endpoint, said in zip(whole.endpoints, allowed, strict=True)
+    )
+    return msgspec.structs.replace(whole, endpoints=tuple(endpoints))
 
 
 def row(number: int, *chain: Any, exit_code: int = 0, error: str = "", **more: Any) -> dict[str, Any]:
@@ -136,3 +124,11 @@ def test_a_curl_that_shows_no_certificates_leaves_all_open() -> None:
 def test_plain_http_has_no_certificates() -> None:
     with pytest.raises(NotApplicable):
         found(table(False, protocol="http"))
+
+
+def test_an_endpoint_of_which_the_table_is_not_sure_counts_as_evidence_only() -> None:
+    whole = table(False, False)
+    unsure = msgspec.structs.replace(whole.endpoints[1], uncertain=True)
+    endpoints = msgspec.structs.replace(whole, endpoints=(whole.endpoints[0], unsure))
+    findings = found(endpoints, row(0, DEVICE), row(1, DEVICE))
+    assert [finding.outcome for finding in findings.values()] == [Outcome.FAIL, Outcome.NOT_APPLICABLE]

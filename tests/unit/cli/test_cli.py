@@ -199,6 +199,9 @@ def test_the_plan_names_every_request_and_contacts_nobody(typed: Typed) -> None:
     assert "select Name,SID" in done.out
     assert "reg.exe query" in done.out
     assert "https://management.azure.com/" in done.out
+    assert "curl.exe --version" in done.out
+    assert "the one that system.environment and proxy.connections tell" in done.out
+    assert "Nothing but the GET is sent" in done.out
     document = json.loads(typed("plan", "site.yaml", "--json", "-").out)
     assert {request["operation"] for requests in document["requests"].values() for request in requests} <= {
         *("Enumerate", "Get", "Command", "none"),

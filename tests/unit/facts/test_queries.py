@@ -83,6 +83,10 @@ def problems_with(name: str, query: Query) -> list[str]:
     return [problem.message for problem in validate(packs, CHECKS)]
 
 
+def proxies(environment: str = "system.environment", winhttp: str = "proxy.connections") -> dict[str, str]:
+    return {"environment": environment, "winhttp": winhttp}
+
+
 def test_every_query_is_valid() -> None:
     assert validate(PACKS, CHECKS) == []
 
@@ -103,6 +107,15 @@ def test_every_query_is_valid() -> None:
             {"from": "method", "namespace": "root/cimv2", "class": "Win32_OperatingSystem", "method": "Reboot"},
             "not on the list of reading methods",
         ),
+        ({"from": "curl", "urls": ["https://{site.management_hosts}/"]}, "did you mean"),
+        ({"from": "curl", "urls": ["https://{host}/"]}, "unknown reference 'host'"),
+        ({"from": "curl", "urls": ["http://a/"], "proxy_from": proxies("system.environments")}, "system.environments"),
+        ({"from": "curl", "urls": ["http://a/"], "proxy_from": proxies("system.os")}, "HTTPS_PROXY"),
+        (
+            {"from": "curl", "urls": ["http://a/"], "proxy_from": proxies(winhttp="proxy.machine")},
+            "does not read the registry value WinHttpSettings",
+        ),
+        ({"from": "curl", "tcp": ["site.gateway"], "ports": [22], "proxy_from": proxies()}, "no effect"),
     ],
 )
 def test_a_query_that_names_what_does_not_exist_or_would_write_is_refused(read: dict[str, Any], says: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from azpreflight.errors import InputError
 from azpreflight.model import Profile
-from azpreflight.site import REFERENCES, check_path, declared, resolve
+from azpreflight.site import REFERENCES, check_path, declared, filled, resolve
 from azpreflight.site.model import (
     Administrator,
     Azure,
@@ -91,6 +91,21 @@ def test_a_reference_to_a_node_is_empty_without_one(reference: str) -> None:
 def test_an_unknown_reference_is_an_input_error() -> None:
     with pytest.raises(InputError, match=r"did you mean 'site.zone'\?"):
         resolve("site.zones", SITE)
+
+
+def test_a_text_is_filled_in_once_for_each_value() -> None:
+    assert filled("https://{site.management_host}/x", SITE) == ("https://management.azure.com/x",)
+    assert filled("{site.name} {site.name}", SITE) == (" ".join(resolve("site.name", SITE) * 2),)
+    names = resolve("site.node_names", SITE)
+    assert len(names) > 1
+    assert filled("http://{site.node_names}/", SITE) == tuple(f"http://{name}/" for name in names)
+    assert filled("nothing {to} fill in", SITE) == ("nothing {to} fill in",)
+
+
+def test_a_text_with_what_is_not_declared_is_none() -> None:
+    assert filled("http://{site.gateway}/", BARE) == ()
+    with pytest.raises(InputError, match="unknown reference"):
+        filled("{site.gate}", SITE)
 
 
 def test_names_live_in_the_domain_of_an_active_directory_site() -> None:

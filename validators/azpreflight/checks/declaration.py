@@ -161,3 +161,16 @@ def _arc_machine(node: Node, machine: re.Match[str] | None) -> Finding:
         expected=node.name,
         actual=machine["name"],
     )
+
+
+@check("declaration.tenant_restrictions")
+def tenant_restrictions(view: View, _: NoParameters) -> Iterator[Finding]:
+    """Nothing on the way out adds the header of tenant restrictions, first version; the operator's word."""
+    yield judged(
+        view.site.azure.tenant_restrictions is False,
+        "tenant restrictions",
+        if_good="the site declares that nothing adds the header of tenant restrictions",
+        if_bad="the site declares that the header of tenant restrictions v1 is added on the way out",
+        expected=False,
+        actual=view.site.azure.tenant_restrictions,
+    )

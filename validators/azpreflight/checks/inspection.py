@@ -14,7 +14,7 @@ from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.endpoints import Endpoint, needed
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import FactName
-from azpreflight.model import Finding, Frozen, Value
+from azpreflight.model import Finding, Frozen, Outcome, Value
 
 SHARED = 2
 """Hosts whose certificates come from the same unknown authority: from here on it is the network's, and no server's."""
@@ -79,10 +79,13 @@ def not_inspected(view: View, parameters: NotInspected) -> Iterator[Finding]:
         hosts.setdefault(told.issuer, set()).add(str(wanted[index].probe))
     for index, endpoint in enumerate(wanted):
         if index in shown:
-            shared = len(hosts[shown[index].issuer])
-            yield _judged(endpoint, shown[index], shared, parameters.authorities)
+            finding = _judged(endpoint, shown[index], len(hosts[shown[index].issuer]), parameters.authorities)
         else:
-            yield _without(endpoint, [attempt_of(row) for row in found[index]])
+            finding = _without(endpoint, [attempt_of(row) for row in found[index]])
+        if endpoint.uncertain and finding.outcome in (Outcome.FAIL, Outcome.ERROR):
+            message = f"{finding.message}; whether the endpoint is needed is not certain"
+            finding = irrelevant(finding.subject, message, actual=finding.actual)
+        yield finding
 
 
 def _of_tls(view: View, parameters: NotInspected) -> Iterator[Endpoint]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from msgspec import Meta
@@ -10,10 +10,19 @@ from msgspec import Meta
 from azpreflight.checks.agreement import same
 from azpreflight.checks.attempts import NAME_NOT_FOUND, NOT_BUILT_IN, Attempt, Failure, attempt_of
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
+from azpreflight.checks.closed_ports import Probed, closed_ports, instead_of
 from azpreflight.checks.view import NotApplicable, Row, View
-from azpreflight.facts.endpoints import Endpoint, EndpointTable, needed, probe_of, region_of
+from azpreflight.facts.endpoints import (
+    Endpoint,
+    EndpointTable,
+    needed,
+    probe_of,
+    region_of,
+    through_gateway,
+    undecided,
+)
 from azpreflight.facts.query import FactName
-from azpreflight.model import Finding, Frozen, Phase
+from azpreflight.model import Finding, Frozen, Outcome, Phase
 from azpreflight.site.references import filled
 
 MADE_BY_DEPLOYMENT = frozenset({"key-vault", "cloud-witness"})
@@ -25,13 +34,6 @@ _OF_TLS = frozenset({Failure.TLS, Failure.CERTIFICATE, Failure.RESET})
 """What a device that lets no TLS through may look like."""
 
 
-class Reachable(Frozen, kw_only=True):
-    """fact: what was probed. table: the endpoints that it was probed for."""
-
-    fact: FactName
-    table: str
-
-
 class Negotiates(Frozen, kw_only=True):
     """fact: URLs that were asked once per TLS version. urls, tls: those that its query asks for, spelled as there."""
 
@@ -40,38 +42,78 @@ class Negotiates(Frozen, kw_only=True):
     tls: Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
-@check("outbound.reachable", parameters=Reachable, needs=lambda parameters: (parameters.fact,))
-def reachable(view: View, parameters: Reachable) -> Iterator[Finding]:
-    """Every endpoint that the site needs was reached from the node."""
+@check("outbound.reachable", parameters=Probed, needs=lambda parameters: (parameters.fact,))
+def reachable(view: View, parameters: Probed) -> Iterator[Finding]:
+    """Every endpoint that the site needs was reached from the node.
+
+    Before a deployment through an Arc gateway, `outbound.direct` judges those that no gateway carries.
+    """
     table = view.table(parameters.table)
     yield from _region(view, table)
     wanted = needed(table, view.site, view.phase)
-    if not wanted:
-        raise NotApplicable(f"the table names no endpoint for {view.site.azure.cloud}")
-    rows = view.rows(parameters.fact)
-    for endpoint in wanted:
-        yield _endpoint(view, endpoint, rows)
+    rest = [endpoint for endpoint in wanted if not _is_direct(view, endpoint)]
+    if wanted and not rest:
+        raise NotApplicable("an Arc gateway carries all but what AZL-FW-025 judges")
+    yield from _reached(view, rest, wanted, parameters.fact)
+    for field, endpoints in undecided(table, view.site, view.phase).items():
+        words = {str(word) for endpoint in endpoints for word in (*endpoint.services, endpoint.vendor) if word}
+        names = {(endpoint.host, endpoint.port) for endpoint in endpoints}
+        uses = ", ".join(sorted(words))
+        message = f"endpoints not probed, as the site does not declare {field}: {len(names)} ({uses})"
+        yield irrelevant(field, message, actual=len(names))
+
+
+@check("outbound.direct", parameters=Probed, needs=lambda parameters: (parameters.fact,))
+def direct(view: View, parameters: Probed) -> Iterator[Finding]:
+    """With an Arc gateway: what no gateway carries, and the gateway itself, was reached from the node."""
+    if not through_gateway(view.site):
+        raise NotApplicable("the site does not declare an Arc gateway, which the public cloud alone has")
+    table = view.table(parameters.table)
+    yield from _region(view, table)
+    wanted = needed(table, view.site, view.phase)
+    yield from _reached(view, [found for found in wanted if found.gateway is False], wanted, parameters.fact)
+
+
+def _is_direct(view: View, endpoint: Endpoint) -> bool:
+    return through_gateway(view.site) and view.phase is Phase.PRE_DEPLOY and endpoint.gateway is False
 
 
 def _region(view: View, table: EndpointTable) -> Iterator[Finding]:
     """A finding when the table has no list of the region, so that what it says is not all that is needed."""
     region, cloud = region_of(view.site), view.site.azure.cloud
-    if not table.regions:
+    listed = table.listed_regions(cloud)
+    if listed is None:
         return
     if region is None:
         raise NotApplicable("the site does not declare azure.region")
-    if not table.regions.get(cloud):
+    if not listed:
         raise NotApplicable(f"the table names no endpoint for {cloud}")
-    if region not in table.regions[cloud]:
+    if region not in listed:
         reason = f"the table of {table.date} has no list for {region}: its regional endpoints are not known"
-        yield unjudged("region", reason, expected=list(table.regions[cloud]), actual=region)
+        yield unjudged("region", reason, expected=list(listed), actual=region)
+
+
+def _reached(view: View, endpoints: Sequence[Endpoint], wanted: Sequence[Endpoint], fact: str) -> Iterator[Finding]:
+    """One finding for each of some endpoints, of all that are `wanted`."""
+    if not endpoints:
+        raise NotApplicable(f"the table names no endpoint for {view.site.azure.cloud}")
+    rows = view.rows(fact)
+    closed = closed_ports(wanted, rows)
+    for endpoint in endpoints:
+        finding = _endpoint(view, endpoint, rows)
+        if endpoint.uncertain and finding.outcome in (Outcome.FAIL, Outcome.ERROR):
+            message = f"{finding.message}; whether it is needed is not certain"
+            yield irrelevant(finding.subject, message, actual=finding.actual)
+        elif finding.outcome is Outcome.FAIL and endpoint.port in closed:
+            yield instead_of(finding.subject, endpoint.port)
+        else:
+            yield finding
 
 
 def _endpoint(view: View, endpoint: Endpoint, rows: list[Row]) -> Finding:
     subject = f"{endpoint.host}:{endpoint.port}"
     if probe_of(endpoint, view.site) is None:
-        message = f"{subject} was not probed: no host stands for it"
-        return irrelevant(subject, message)
+        return irrelevant(subject, f"{subject} was not probed: {_why_unprobed(endpoint)}")
     through = "" if endpoint.probe == endpoint.host else f" (through {endpoint.probe})"
     found = [row for row in rows if same(row["host"], endpoint.probe) and same(row["port"], endpoint.port)]
     attempts = [attempt_of(row) for row in found]
@@ -82,7 +124,7 @@ def _endpoint(view: View, endpoint: Endpoint, rows: list[Row]) -> Finding:
         return unjudged(subject, f"{subject}{through} has results that contradict each other", expected="reached")
     if attempt.reached is None:
         return unjudged(subject, f"{subject}{through} is not known to be reached: {attempt.reason}", expected="reached")
-    if attempt.reached and _may_be_the_proxy(endpoint, found):
+    if attempt.reached and may_be_the_proxy(endpoint.protocol, found):
         reason = f"the answer {status} may be the proxy's own, which is not told apart on plain HTTP"
         return unjudged(subject, f"{subject}{through} is not known to be reached: {reason}", actual=status)
     if attempt.reached:
@@ -95,9 +137,17 @@ def _endpoint(view: View, endpoint: Endpoint, rows: list[Row]) -> Finding:
     return failed(subject, message, expected="reached", actual=found[0]["error"])
 
 
-def _may_be_the_proxy(endpoint: Endpoint, rows: list[Row]) -> bool:
+def _why_unprobed(endpoint: Endpoint) -> str:
+    if endpoint.protocol == "ntp":
+        return "AZL-FW-006 judges the way to time sources"
+    if fields := endpoint.open_fields:
+        return f"the site declares no {' and '.join(fields)} that can be part of a name"
+    return "no host stands for it"
+
+
+def may_be_the_proxy(scheme: str, rows: Sequence[Row]) -> bool:
     """Whether a proxy that refuses or fails would give the same answer, as it can where it reads what is sent."""
-    if endpoint.protocol != "http":
+    if scheme != "http":
         return False
     doubtful = [row for row in rows if row["http_code"] == FORBIDDEN or row["http_code"] in SERVER_ERRORS]
     return any(row["proxy"] is not None for row in doubtful)

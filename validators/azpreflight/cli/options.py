@@ -74,6 +74,12 @@ selection_options: Callable[[Any], Any] = combined(
         type=click.Path(path_type=Path),
         help="A further pack, by its folder. Repeatable.",
     ),
+    click.option(
+        "--endpoints",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A newer table of endpoints, in place of the one that comes along.",
+    ),
     click.option("--rule", "rules", multiple=True, metavar="GLOB", help="Only rules whose id matches. Repeatable."),
     click.option("--skip", multiple=True, metavar="GLOB", help="Leave rules out whose id matches. Repeatable."),
 )
@@ -139,6 +145,7 @@ def options_from(values: dict[str, Any], *, site_only: bool = False) -> Options:
         ),
         transport=Transport(transport) if transport else None,
         try_all_nodes=values.get("try_all_nodes", False),
+        endpoints=values.get("endpoints"),
     )
 
 

@@ -13,7 +13,7 @@ from azpreflight.engine.plan import Plan
 from azpreflight.facts.dns import questions_of
 from azpreflight.facts.query import DnsQuery
 from azpreflight.facts.winrm.requests import Request, requests_of
-from azpreflight.model import Frozen, Severity, Target
+from azpreflight.model import Frozen, Severity, TableInfo, Target
 from azpreflight.redact import plain
 
 NAMES_SHOWN = 8
@@ -31,12 +31,13 @@ class PlannedRule(Frozen):
 
 
 class PlanDocument(Frozen):
-    """The plan as JSON. requests: of each node, by name. questions: to DNS servers."""
+    """The plan as JSON. requests: of each node, by name. questions: to DNS servers. tables: what is asked rests on."""
 
     schema: str
     rules: tuple[PlannedRule, ...]
     requests: dict[str, tuple[Request, ...]]
     questions: tuple[str, ...]
+    tables: tuple[TableInfo, ...]
 
 
 def print_plan(plan: Plan, json_file: str | None) -> None:
@@ -72,6 +73,8 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
         click.echo(f"\nDNS servers: {len(document.questions)} questions from this machine")
         for question in document.questions:
             click.echo(plain(f"  {question}"))
+    for table in document.tables:
+        click.echo(plain(f"\nTable of {table.name} of {table.date}, {'supplied' if table.supplied else 'of the pack'}"))
 
 
 def _document(plan: Plan) -> PlanDocument:
@@ -97,4 +100,5 @@ def _document(plan: Plan) -> PlanDocument:
         ),
         requests={node.name: tuple(requests_of(collection, node)) for node in collection.site.nodes},
         questions=tuple(dict.fromkeys(questions)),
+        tables=plan.tables,
     )

@@ -13,7 +13,8 @@ from azpreflight.checks.check import Check
 from azpreflight.errors import InputError, unknown
 from azpreflight.facts.collection import Collection, with_dependencies
 from azpreflight.facts.endpoints import EndpointTable
-from azpreflight.model import Frozen, PackInfo, Phase, Problem, Profile, Severity, Target, TargetKind
+from azpreflight.facts.query import CurlQuery, HttpQuery, Query
+from azpreflight.model import Frozen, PackInfo, Phase, Problem, Profile, Severity, TableInfo, Target, TargetKind
 from azpreflight.packs.load import PackSet
 from azpreflight.packs.model import Rule
 from azpreflight.registry import Registry
@@ -64,13 +65,20 @@ class Pair:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a run will do, before it does anything."""
+    """Everything that a run will do, before it does anything.
+
+    Attributes:
+        loaded: the site. selection: which rules are wanted.
+        pairs: what will be judged. collection: what will be asked.
+        packs: those that have a part in it. tables: those that decide what is asked.
+    """
 
     loaded: LoadedSite
     selection: Selection
     pairs: tuple[Pair, ...]
     collection: Collection
     packs: tuple[PackInfo, ...]
+    tables: tuple[TableInfo, ...]
 
 
 def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], selection: Selection) -> Plan:
@@ -96,7 +104,7 @@ def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], 
                 check=check,
                 parameters=parameters,
                 facts=facts,
-                tables=packs.pack_of[rule.id].tables,
+                tables=packs.tables_of(packs.pack_of[rule.id]),
                 not_applicable=_not_applicable(rule, site),
             )
             for target in _targets(rule, site)
@@ -119,8 +127,20 @@ def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], 
             tables={name: table for name in queries if (table := packs.table_of(name)) is not None},
             classes=packs.classes,
         ),
-        packs=tuple(sorted((p.info for p in packs.packs if p.info.name in used or p.queries), key=lambda i: i.name)),
+        packs=tuple(
+            sorted(
+                (pack.info for pack in packs.packs if pack.info.name in used or pack.queries or pack.tables),
+                key=lambda info: info.name,
+            )
+        ),
+        tables=tuple(packs.table_infos[name] for name in sorted(_tables_of(queries.values()))),
     )
+
+
+def _tables_of(queries: Iterable[Query]) -> set[str]:
+    """The names of the tables that queries are asked by."""
+    reads = (query.read for query in queries)
+    return {read.table for read in reads if isinstance(read, (CurlQuery, HttpQuery)) and read.table is not None}
 
 
 def _selected(packs: PackSet, selection: Selection) -> Iterable[Rule]:

@@ -7,7 +7,7 @@ import datetime
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,7 +28,7 @@ from azpreflight.errors import InputError
 from azpreflight.facts.collection import NodeSource, SiteSource, utc_now
 from azpreflight.facts.recording import SCHEMA as RECORDING_SCHEMA
 from azpreflight.facts.recording import Recording, RecordingManifest, write_recording
-from azpreflight.model import Mode, Problem, Report, RunInfo, Severity, ToolInfo
+from azpreflight.model import Mode, Problem, Report, RunInfo, Severity, TableInfo, ToolInfo
 from azpreflight.packs.lint import require_valid
 from azpreflight.packs.load import load_packs
 from azpreflight.redact import Redactor
@@ -36,6 +36,9 @@ from azpreflight.registry import Registry
 from azpreflight.site.model import LoadedSite, Node, Transport
 
 Progress = Callable[[str, bool], None]
+
+TABLE_DAYS = 180
+"""azpreflight's own threshold: the published lists of endpoints change every few months."""
 
 
 def tool_info() -> ToolInfo:
@@ -59,6 +62,7 @@ class Options:
         limits: how much at once, and for how long.
         transport: how to authenticate; what the site says when None.
         try_all_nodes: whether nodes are still tried after one has rejected the credential.
+        endpoints: a table of endpoints in place of the packs' own.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -70,6 +74,7 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     transport: Transport | None = None
     try_all_nodes: bool = False
+    endpoints: Path | None = None
 
 
 class Preflight:
@@ -87,7 +92,7 @@ class Preflight:
         """
         self.options = options
         self._loaded = loaded
-        packs = load_packs(options.packs, folders=options.pack_folders)
+        packs = load_packs(options.packs, folders=options.pack_folders, endpoints=options.endpoints)
         checks: Registry[Check[Any]] = check_registry()
         require_valid(packs, checks)
         options.redirections.require_declared(loaded.site)
@@ -127,7 +132,8 @@ class Preflight:
             InputError: it is a recording of other machines.
         """
         phase = self.options.selection.phase
-        problems = [*self._problems, *recording.holding(self._loaded.info, phase, where="recording")]
+        held = recording.holding(self._loaded.info, phase, self.plan.tables, where="recording")
+        problems = [*self._problems, *held]
         facts = self._gather(recording, (recording,), None)
         return self._reproducible(Mode.RECORDING, facts, problems, recording.sha256)
 
@@ -161,6 +167,7 @@ class Preflight:
             phase=self.options.selection.phase,
             collected_at=collected_at,
             facts=tuple(self.plan.collection.queries),
+            tables=self.plan.tables,
         )
         write_recording(folder, manifest, list(facts.values()))
         return facts
@@ -214,7 +221,10 @@ class Preflight:
         """A report in which nothing depends on when and where it was made, but for `now`."""
         now = self.options.now or utc_now()
         rules = [(pair.rule.id, str(pair.target)) for pair in self.plan.pairs]
-        seed = msgspec.json.encode([self._loaded.info, self.plan.packs, source, now, self.options.fail_on, rules])
+        plan = self.plan
+        seed = msgspec.json.encode(
+            [self._loaded.info, plan.packs, plan.tables, source, now, self.options.fail_on, rules]
+        )
         run_id = str(uuid.UUID(bytes=hashlib.sha256(seed).digest()[:16], version=4))
         return self._report(mode, now, facts, problems, run_id=run_id, clock=lambda: 0.0, now=now)
 
@@ -246,5 +256,17 @@ class Preflight:
             rules=self.options.selection.rules,
             skip=self.options.selection.skip,
             transport=str(self._transport) if self._transport is not None and mode is Mode.LIVE else None,
+            tables=self.plan.tables,
         )
-        return make_report(tool_info(), run, self._loaded.info, list(problems), results)
+        return make_report(tool_info(), run, self._loaded.info, [*problems, *_aged(self.plan.tables, moment)], results)
+
+
+def _aged(tables: Iterable[TableInfo], now: datetime.datetime) -> Iterator[Problem]:
+    """The tables that have been overtaken by now, in all likelihood."""
+    for table in tables:
+        days = (now.date() - table.date).days
+        if days > TABLE_DAYS:
+            message = (
+                f"the table of {table.name} is of {table.date}, {days} days old: give a newer one with --endpoints"
+            )
+            yield Problem(code="table-old", message=message, where=table.name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +19,7 @@ from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import SiteRead
-from azpreflight.model import Frozen, Phase, Problem, SiteInfo, ToolInfo
+from azpreflight.model import Frozen, Phase, Problem, SiteInfo, TableInfo, ToolInfo
 from azpreflight.site.model import Node
 
 SCHEMA = "azpreflight/recording/1"
@@ -28,7 +28,7 @@ SITE_FILE = "site.json"
 
 
 class RecordingManifest(Frozen):
-    """What a recording says of itself. collected_at: UTC."""
+    """What a recording says of itself. collected_at: UTC. tables: those that decided what was asked."""
 
     schema: str
     tool: ToolInfo
@@ -36,6 +36,7 @@ class RecordingManifest(Frozen):
     phase: Phase
     collected_at: datetime.datetime
     facts: tuple[str, ...]
+    tables: tuple[TableInfo, ...] = ()
 
 
 class ObservationFile(Frozen):
@@ -151,8 +152,8 @@ class Recording:
                 moment = observation.observed_at.astimezone(datetime.UTC)
                 self._observations[key] = msgspec.structs.replace(observation, observed_at=moment)
 
-    def holding(self, site: SiteInfo, phase: Phase, *, where: str) -> list[Problem]:
-        """What a reader should know when this recording is judged against `site` in `phase`.
+    def holding(self, site: SiteInfo, phase: Phase, tables: Iterable[TableInfo] = (), *, where: str) -> list[Problem]:
+        """What a reader should know when this recording is judged against `site` in `phase`, by `tables`.
 
         Raises:
             InputError: it holds no node of the site at all.
@@ -173,6 +174,13 @@ class Recording:
         if self.manifest.phase is not phase:
             message = f"the recording was made for phase {self.manifest.phase}; facts of {phase} may be missing"
             problems.append(Problem(code="other-phase", message=message, where=where))
+        recorded_by = {table.name: table for table in self.manifest.tables}
+        for table in tables:
+            known = recorded_by.get(table.name)
+            if known is not None and known.sha256 != table.sha256:
+                made = f"the recording was made with the table of {table.name} of {known.date}"
+                message = f"{made}, and is judged by another of {table.date}; what is new in that was not recorded"
+                problems.append(Problem(code="table-changed", message=message, where=where))
         return problems
 
     def observations(self) -> Mapping[tuple[str, str], Observation]:

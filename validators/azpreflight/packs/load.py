@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from azpreflight.documents import Document, convert, read_bytes, read_json, read_yaml
+from azpreflight.documents import Document, convert
 from azpreflight.errors import InputError, unknown
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.endpoints import EndpointTable
 from azpreflight.facts.query import CurlQuery, HttpQuery, Query
-from azpreflight.model import PackInfo, Problem
+from azpreflight.model import PackInfo, Problem, TableInfo
 from azpreflight.packs.model import Area, ExampleFile, Pack, PackManifest, Rule
+from azpreflight.packs.tables import read_document, read_table
 
 CLASSES = "classes.json"
+ENDPOINTS = "endpoints"
+"""The name of the table that an operator may supply a newer one of."""
 MANIFEST = "pack.yaml"
 
 
@@ -39,16 +42,6 @@ def builtin_root() -> Path:
 def find_packs(root: Path | None = None) -> dict[str, Path]:
     """Folders of the packs below `root` (default: those that come along), by name of the folder."""
     return {path.parent.name: path.parent for path in sorted((root or builtin_root()).glob(f"*/{MANIFEST}"))}
-
-
-def read_document(path: Path) -> Document:
-    """One YAML or JSON file of a pack.
-
-    Raises:
-        InputError: it cannot be read or is malformed.
-    """
-    data = read_bytes(path)
-    return read_json(data, str(path)) if path.suffix == ".json" else read_yaml(data, str(path))
 
 
 def read_examples(folder: Path) -> dict[str, tuple[Document, ExampleFile]]:
@@ -98,10 +91,11 @@ def load_pack(folder: Path) -> Pack:
         rules.update({rule.id: rule for rule in area.rules})
         queries.update(area.queries)
     tables: dict[str, EndpointTable] = {}
+    table_infos: dict[str, TableInfo] = {}
     for path in sorted(folder.glob("*.json")):
         if path.name != CLASSES:
             try:
-                tables[path.stem] = convert(read_document(path), EndpointTable)
+                tables[path.stem], table_infos[path.stem] = read_table(path, path.stem)
             except InputError as error:
                 problems.extend(error.problems)
     if problems:
@@ -112,7 +106,9 @@ def load_pack(folder: Path) -> Pack:
         rules=tuple(rules.values()),
         queries=queries,
         tables=tables,
+        table_infos=table_infos,
         requires=manifest.requires,
+        products=manifest.products,
         origins=origins,
     )
 
@@ -135,11 +131,18 @@ class PackSet:
         packs: in the order of loading.
         rules: by id. aliases: old ids and what they became.
         queries: by fact name.
+        table_infos: of every table, by its name, which is known to all packs that require the one that has it.
         classes: the class table.
         origins: file, line and column of every rule and query.
     """
 
-    def __init__(self, packs: Sequence[Pack], classes: ClassTable) -> None:
+    def __init__(
+        self,
+        packs: Sequence[Pack],
+        classes: ClassTable,
+        supplied: Mapping[str, tuple[EndpointTable, TableInfo]] | None = None,
+    ) -> None:
+        """Put packs together. supplied: tables that stand in place of those of the packs, by name."""
         self.packs = tuple(packs)
         self.classes = classes
         self.rules: dict[str, Rule] = {}
@@ -148,6 +151,7 @@ class PackSet:
         self.queries: dict[str, Query] = {}
         self.origins: dict[str, str] = {}
         self._pack_of_query: dict[str, Pack] = {}
+        self.table_infos: dict[str, TableInfo] = {}
         problems: list[Problem] = []
         for pack in packs:
             for name, where in pack.origins.items():
@@ -164,12 +168,39 @@ class PackSet:
         for alias in self.aliases.keys() & self.rules.keys():
             message = f"{alias} is an alias of {self.aliases[alias]} and a rule of its own"
             problems.append(Problem(code="duplicate-id", message=message, where=self.origins[alias]))
+        problems += self._add_tables(supplied or {})
         if problems:
             raise InputError(*problems)
 
+    def _add_tables(self, supplied: Mapping[str, tuple[EndpointTable, TableInfo]]) -> Iterator[Problem]:
+        """Let each pack see its own tables and those of the packs that it requires."""
+        tables: dict[str, EndpointTable] = {}
+        owners: dict[str, str] = {}
+        for pack in self.packs:
+            for name, table in pack.tables.items():
+                if name in owners:
+                    message = f"the table {name} is also in pack {owners[name]}"
+                    yield Problem(code="duplicate-id", message=message, where=pack.info.name)
+                owners[name] = pack.info.name
+                tables[name], self.table_infos[name] = supplied.get(name) or (table, pack.table_infos[name])
+        for name in supplied.keys() - owners.keys():
+            yield Problem(code="no-effect", message=f"no pack has a table {name} to be replaced", where="--endpoints")
+        self._tables = {
+            pack.info.name: {
+                name: table.of_products(pack.products) if pack.products else table
+                for name, table in tables.items()
+                if owners[name] in (pack.info.name, *pack.requires)
+            }
+            for pack in self.packs
+        }
+
+    def tables_of(self, pack: Pack) -> Mapping[str, EndpointTable]:
+        """The tables that a pack sees, by name: of its products alone."""
+        return self._tables[pack.info.name]
+
     def tables_beside(self, fact: str) -> Mapping[str, EndpointTable]:
-        """The tables of the pack that defines a fact."""
-        return self._pack_of_query[fact].tables
+        """The tables that the pack sees which defines a fact."""
+        return self.tables_of(self._pack_of_query[fact])
 
     def table_of(self, fact: str) -> EndpointTable | None:
         """The endpoint table that a fact is read by, None when it is read by none."""
@@ -177,8 +208,16 @@ class PackSet:
         return self.tables_beside(fact)[read.table] if isinstance(read, (CurlQuery, HttpQuery)) and read.table else None
 
 
-def load_packs(names: Iterable[str] = (), *, root: Path | None = None, folders: Iterable[Path] = ()) -> PackSet:
+def load_packs(
+    names: Iterable[str] = (),
+    *,
+    root: Path | None = None,
+    folders: Iterable[Path] = (),
+    endpoints: Path | None = None,
+) -> PackSet:
     """Read packs by name (all that come along when none is named) and further pack folders, with what they require.
+
+    endpoints: a table of endpoints in place of the packs' own.
 
     Raises:
         InputError: an unknown pack, with the nearest name; any mistake in a pack.
@@ -212,4 +251,5 @@ def load_packs(names: Iterable[str] = (), *, root: Path | None = None, folders: 
         classes = ClassTable.read(*tables)
     except msgspec.DecodeError as error:
         raise InputError(Problem(code="syntax", message=f"class table: {error}", where=CLASSES)) from error
-    return PackSet(list(loaded.values()), classes)
+    supplied = {ENDPOINTS: read_table(endpoints, ENDPOINTS, supplied=True)} if endpoints is not None else None
+    return PackSet(list(loaded.values()), classes, supplied)

@@ -7,10 +7,21 @@ from typing import Annotated, Any
 
 import msgspec
 
-from azpreflight.facts.endpoints import EndpointTable
+from azpreflight.facts.endpoints import EndpointTable, Product
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import FactName, Query
-from azpreflight.model import Citation, Frozen, Outcome, PackInfo, Phase, Profile, Remedy, Severity, TargetKind
+from azpreflight.model import (
+    Citation,
+    Frozen,
+    Outcome,
+    PackInfo,
+    Phase,
+    Profile,
+    Remedy,
+    Severity,
+    TableInfo,
+    TargetKind,
+)
 
 RuleId = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9]{1,7}-[A-Z][A-Z0-9]{0,7}-[0-9]{3}$")]
 Text = Annotated[str, msgspec.Meta(min_length=3, max_length=1200)]
@@ -60,13 +71,18 @@ class Area(Frozen):
 
 
 class PackManifest(Frozen):
-    """`pack.yaml`. requires: packs whose queries the rules of this one use."""
+    """`pack.yaml`.
+
+    requires: packs whose queries and tables the rules of this one use. products: those of which its rules speak, and
+    of which it sees the endpoints; all when empty.
+    """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
     version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
     title: Title
     date: datetime.date
     requires: tuple[str, ...] = ()
+    products: tuple[Product, ...] = ()
 
 
 class Unobserved(Frozen):
@@ -104,6 +120,7 @@ class Pack(Frozen):
     """A pack, read and checked in itself.
 
     classes of files: rules and queries by their names, tables by file name without suffix, examples by rule id.
+    table_infos: the identity of each table.
     """
 
     info: PackInfo
@@ -111,5 +128,7 @@ class Pack(Frozen):
     rules: tuple[Rule, ...]
     queries: dict[str, Query]
     tables: dict[str, EndpointTable]
+    table_infos: dict[str, TableInfo]
     requires: tuple[str, ...]
+    products: tuple[Product, ...]
     origins: dict[str, str]

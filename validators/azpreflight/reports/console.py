@@ -130,3 +130,6 @@ def _summary(report: Report, console: Console) -> None:
         words += ", of the selected rules"
     console.print(Text.assemble((words, style), "  ", plain(site)))
     console.print(Text(", ".join(counts)))
+    for table in report.run.tables:
+        origin = "supplied" if table.supplied else "of the pack"
+        console.print(Text(plain(f"table of {table.name} of {table.date}, {origin}"), "dim"))

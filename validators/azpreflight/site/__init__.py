@@ -2,6 +2,6 @@
 
 from azpreflight.site.load import load_site
 from azpreflight.site.model import LoadedSite, Node, Site
-from azpreflight.site.references import REFERENCES, check_path, declared, resolve
+from azpreflight.site.references import REFERENCES, check_path, declared, filled, resolve
 
-__all__ = ["REFERENCES", "LoadedSite", "Node", "Site", "check_path", "declared", "load_site", "resolve"]
+__all__ = ["REFERENCES", "LoadedSite", "Node", "Site", "check_path", "declared", "filled", "load_site", "resolve"]

@@ -26,6 +26,7 @@ from azpreflight.site.model import (
     Witness,
     WitnessKind,
 )
+from azpreflight.site.uses import Vendor
 
 _SWITCHED, _SWITCHLESS = "switchedMultiServerDeployment", "switchlessMultiServerDeployment"
 _SINGLE = "singleServerDeployment"
@@ -87,6 +88,7 @@ def _site(parameters: Parameters, otherwise_named: str) -> Site:
         name=reader.text(parameters["clusterName"], required=True),
         naming_prefix=parameters.given("namingPrefix"),
         rack_aware=_rack_aware(parameters),
+        vendor=_vendor(parameters),
     )
     nodes = nodes_of(parameters)
     machines = arc_machines_of(parameters)
@@ -150,6 +152,12 @@ def _rack_aware(parameters: Parameters) -> bool | None:
     if pattern:
         return pattern.casefold() == "rackaware"
     return True if parameters.reader.items(parameters["localAvailabilityZones"]) else None
+
+
+def _vendor(parameters: Parameters) -> Vendor | None:
+    """Whose Solution Builder Extension is deployed; None where none is, or of a publisher that is not known."""
+    publisher = (parameters.reader.text(parameters["sbePublisher"]) or "").casefold()
+    return next((vendor for vendor in Vendor if vendor is not Vendor.OTHER and publisher.startswith(vendor)), None)
 
 
 def _azure(parameters: Parameters, machines: tuple[ArcMachine, ...]) -> Azure:

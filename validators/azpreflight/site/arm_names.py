@@ -45,7 +45,8 @@ ALSO_NAMED: Mapping[str, str] = MappingProxyType(
 )
 """What one family of templates calls differently for the same thing."""
 
-_DATA = ("deploymentConfiguration", "scaleUnits", 0, "deploymentData")
+_UNIT = ("deploymentConfiguration", "scaleUnits", 0)
+_DATA = (*_UNIT, "deploymentData")
 _INFRASTRUCTURE = (*_DATA, "infrastructureNetwork", 0)
 
 IN_RESOURCE: Mapping[str, tuple[str | int, ...]] = MappingProxyType(
@@ -74,6 +75,7 @@ IN_RESOURCE: Mapping[str, tuple[str | int, ...]] = MappingProxyType(
         "storageConnectivitySwitchless": (*_DATA, "hostNetwork", "storageConnectivitySwitchless"),
         "enableStorageAutoIp": (*_DATA, "hostNetwork", "enableStorageAutoIp"),
         "localAvailabilityZones": (*_DATA, "localAvailabilityZones"),
+        "sbePublisher": (*_UNIT, "sbePartnerInfo", "sbeDeploymentInfo", "publisher"),
     }
 )
 """Where the deploymentSettings resource has, under `properties`, what the parameters of a template become."""

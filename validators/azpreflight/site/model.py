@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from azpreflight.documents import accepted_by
 from azpreflight.model import Frozen, Problem, Profile, SiteInfo
+from azpreflight.site.uses import Service, Vendor
 
 _NODE_NAME = re.compile(r"[^\s\x00-\x1f\x7f:@/\\\[\]]{1,63}")
 _URL_WITHOUT_USER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s@/]+/?")
@@ -153,6 +154,7 @@ class Cluster(Frozen):
 
     name: the computer name of the cluster. naming_prefix: of the objects that the deployment makes.
     rack_aware: the nodes stand in two racks. release: of Azure Local, such as 2510, where a requirement depends on it.
+    vendor: who made the machines.
     """
 
     name: Text | None = None
@@ -162,6 +164,7 @@ class Cluster(Frozen):
     release: (
         Annotated[str, Meta(pattern=r"^\d{4}$", description="year and month of a release, such as '2510'")] | None
     ) = None
+    vendor: Vendor | None = None
 
 
 class Range(Frozen):
@@ -286,7 +289,13 @@ class Proxy(Frozen):
 
 
 class Azure(Frozen):
-    """Where in Azure the cluster will be. arc_gateway: the nodes reach Azure through an Arc gateway."""
+    """Where in Azure the cluster will be, and what of Azure it uses.
+
+    arc_gateway: the nodes reach Azure through an Arc gateway. arc_gateway_prefix: the first label of its host name.
+    services: all that are used beside the cluster; () for none.
+    log_analytics_workspace: its id. data_collection_endpoint: the first label of its host name.
+    tenant_restrictions: something on the way out adds the header of tenant restrictions, first version.
+    """
 
     cloud: Cloud = Cloud.PUBLIC
     region: Text | None = None
@@ -294,6 +303,11 @@ class Azure(Frozen):
     resource_group: Text | None = None
     tenant: Text | None = None
     arc_gateway: bool | None = None
+    arc_gateway_prefix: Text | None = None
+    services: tuple[Service, ...] | None = None
+    log_analytics_workspace: Text | None = None
+    data_collection_endpoint: Text | None = None
+    tenant_restrictions: bool | None = None
     diagnostics_storage_account: Text | None = None
 
 

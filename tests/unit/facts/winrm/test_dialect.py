@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Status
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.winrm import curl
@@ -11,9 +14,12 @@ from azpreflight.facts.winrm.curl import Transfer, runs
 from azpreflight.facts.winrm.curl_reports import again, reports, row_of
 from azpreflight.facts.winrm.dialect import CURRENT, Dialect, dialect_of
 from azpreflight.facts.winrm.errors import WireError
+from azpreflight.facts.winrm.outbound import reach
 from azpreflight.facts.winrm.programs import program
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Value
+from servers.local_curl import LocalCurl
+from servers.tls import TlsServers
 
 OLD, PARALLEL_ONLY = Dialect.of_version(7, 55), Dialect.of_version(7, 70)
 URLS = ("https://a.example/", "http://b.example/", "https://c.example/")
@@ -97,6 +103,25 @@ def test_words_come_before_the_report_since_7_66() -> None:
     ]
     found = reports(TRANSFERS, Output("\n".join(lines), "", 7), PARALLEL_ONLY)
     assert codes(found) == [("a.example", 0, 7), ("b.example", 404, 0), ("c.example", 0, 60)]
+
+
+def test_a_real_curl_with_the_list_of_an_older_one(tmp_path: Path, tls_servers: TlsServers, curl: str) -> None:
+    """This machine's curl, as what it calls itself: words come before reports as in all since 7.66."""
+    older = tmp_path / "curl"
+    older.write_text(
+        f'#!/bin/sh\ncase "$*" in *--version*) echo "curl 7.70.0 (Windows)";; *) exec {curl} "$@";; esac\n'
+    )
+    older.chmod(0o700)
+    node = LocalCurl(["--cacert", str(tls_servers.authority.file)], str(older))
+    names = ("modern", "forbidden", "http", "expired", "wrong-name", "reset", "closed")
+    transfers = [Transfer(probe=Probe.of_url(tls_servers.url(name))) for name in names]
+    rows = reach(node, transfers, Deadline(60))
+    told = [(row["http_code"], row["exit_code"]) for row in rows.values()]
+    assert told == [(200, 0), (403, 0), (200, 0), (0, 60), (0, 60), (0, 35), (0, 7)]
+    assert all(bool(row["error"]) is (row["exit_code"] != 0) for row in rows.values())
+    assert {row["chain"] for row in rows.values()} == {None}
+    # No second run, which could show no certificate either.
+    assert [command.split()[-1] for command, _ in node.commands] == ["--version", "-"]
 
 
 def test_reports_without_numbers_are_believed_only_when_none_is_missing() -> None:
