@@ -108,6 +108,11 @@ def running_lab(
         curl_arguments = ["--connect-to", f"::127.0.0.1:{free_port()}"]
     if dns is None:
         dns = {server: f"127.0.0.1:{free_port()}" for server in ("192.0.2.53", "192.0.2.54")}
+    # Every node resolves the names of all.
+    found = {
+        name.casefold(): {"status": 0, "address": f"192.0.2.{number}"} for number, name in enumerate(nodes, start=11)
+    }
+    found |= {f"{name}.edge.example": answer for name, answer in found.items()}
     with contextlib.ExitStack() as stack:
         servers: dict[str, WinRMServer] = {}
         connect_to = dict(dns)
@@ -116,7 +121,7 @@ def running_lab(
             address = f"192.0.2.{10 + number}"
             password = (passwords or {}).get(name, PASSWORD)
             server = WinRMServer(
-                scenario,
+                scenario.patched({"ping": lambda own: {**found, **(own or {})}}),
                 {user: password},
                 misbehaviours=(misbehaviours or {}).get(name, ()),
                 curl_arguments=curl_arguments,

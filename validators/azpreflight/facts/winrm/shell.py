@@ -111,7 +111,7 @@ class Shell:
                 raise WireError(Status.TIMED_OUT, "the program did not end in the time given")
             try:
                 answer = self._session.request(
-                    URI, f"{SHELL}/Receive", body, deadline=deadline.within(POLL_SECONDS), selectors=self._selectors
+                    URI, f"{SHELL}/Receive", body, deadline=deadline, seconds=POLL_SECONDS, selectors=self._selectors
                 )
             except Fault as fault:
                 if fault.code == TIMED_OUT:
