@@ -98,7 +98,7 @@ def test_echo_requests_between_nodes_are_dropped(tmp_path: Path, outside: Outsid
 def test_a_port_of_the_cluster_is_dropped(rule: str, port: int, tmp_path: Path, outside: Outside, silent: int) -> None:
     routes = [f"{OTHER}:{port}:127.0.0.1:{silent}"]
     found = failing(tmp_path, outside, node_scenario(1, "clustered"), routes=routes, phase="post-deploy")
-    assert list(found) == [rule]
+    assert list(found) == [rule], found
 
 
 @pytest.mark.parametrize("code", ["0x800705B4", "0x80072AF9"])

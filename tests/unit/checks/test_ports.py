@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from azpreflight.checks.ports import between_nodes, dns_over_udp, multicast_dns, of_cluster, time_servers
@@ -78,6 +79,16 @@ PORTS = {"fact": "reach.peers", "ports": [445, 5985], "iwarp": [5445]}
 def test_the_way_to_the_other_node(state: dict[int, int], echo: Any, expected: tuple[str, str, str]) -> None:
     found = outcomes_of(between_nodes, peers(state, echo), **PORTS)
     assert found == dict(zip(("ICMP to N2", "N2:445", "N2:5985"), expected, strict=True))
+
+
+def test_echo_and_ports_are_judged_without_each_other() -> None:
+    pings = [{"Address": OTHER, "StatusCode": 11010}]
+    view = view_of({"reach.peers": Status.NOT_PRESENT, "net.peer_ping": pings})
+    judging = between_nodes.judge(view, msgspec.convert(PORTS, between_nodes.parameters))
+    assert next(iter(judging)).outcome is Outcome.FAIL
+    facts = {"reach.peers": [row(False, 28), row(False, 7, port=5985)], "net.peer_ping": Status.TIMED_OUT}
+    found = outcomes_of(between_nodes, view_of(facts), **PORTS)
+    assert found == {"ICMP to N2": Outcome.ERROR, "N2:445": Outcome.FAIL, "N2:5985": Outcome.ERROR}
 
 
 @pytest.mark.parametrize(

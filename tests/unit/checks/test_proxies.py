@@ -86,6 +86,21 @@ def test_what_names_no_proxy(text: str) -> None:
     assert proxy_of(text) is None
 
 
+@pytest.mark.parametrize("entry", ["*" * 3000 + "x", "*n" * 3000, "?n", "[a-z]1", "n[1]"])
+def test_an_entry_of_nothing_but_asterisks_takes_no_time(entry: str) -> None:
+    lists = key(HTTP_PROXY=PROXY, NO_PROXY=entry)
+    assert findings_of(bypass_covers, view_of(facts(system__environment=lists)))["NO_PROXY"].outcome is Outcome.FAIL
+
+
+@given(st.lists(st.text(max_size=20), max_size=6))
+def test_no_list_breaks_the_reading(entries: list[str]) -> None:
+    assert outcomes_of(bypass_subnet, subnet_view(*entries)).keys() == {"proxy.bypass"}
+    lists = key(HTTP_PROXY=PROXY, NO_PROXY=",".join(entries))
+    checks: tuple[Check[Any], ...] = (bypass_covers, bypass_form)
+    for check in checks:
+        assert "NO_PROXY" in outcomes_of(check, view_of(facts(system__environment=lists)))
+
+
 @given(st.text(max_size=60))
 def test_no_text_breaks_the_reading(text: str) -> None:
     proxy = proxy_of(text)
@@ -142,6 +157,26 @@ def test_a_policy_of_another_type_leaves_everything_open(value: Any) -> None:
 def test_each_place_is_held_against_the_declared_proxy(changes: dict[str, Any], outcomes: dict[str, str]) -> None:
     found = outcomes_of(same_everywhere, view_of(facts(**changes), site=WITH_PROXY))
     assert found == outcomes
+
+
+def with_script(flags: int) -> bytes:
+    script = b"http://wpad/x.pac"
+    return stored(flags=flags) + struct.pack("<I", len(script)) + script
+
+
+@pytest.mark.parametrize(("flags", "outcome"), [(5, Outcome.FAIL), (1, Outcome.PASS)])
+def test_a_script_that_is_switched_off_is_none(flags: int, outcome: Outcome) -> None:
+    connections = key(WinHttpSettings=stored(PROXY), DefaultConnectionSettings=with_script(flags))
+    found = outcomes_of(no_script_no_login, view_of(facts(proxy__connections=connections), site=WITH_PROXY))
+    assert found["WinINET"] is outcome
+
+
+def test_settings_of_the_machine_do_no_harm_where_the_accounts_have_their_own() -> None:
+    own = key(ProxyEnable=1, ProxyServer=PROXY)
+    accounts = {f"proxy__{name}": own for name in ("local_system", "local_service", "network_service")}
+    assert set(outcomes_of(same_everywhere, view_of(facts(proxy__policy=GONE, **accounts))).values()) == {Outcome.PASS}
+    some = facts(proxy__policy=GONE, **{**accounts, "proxy__local_service": GONE})
+    assert outcomes_of(same_everywhere, view_of(some))["WinINET"] is Outcome.FAIL
 
 
 @pytest.mark.parametrize("check", [well_formed, no_script_no_login, bypass_covers, bypass_form])
@@ -207,6 +242,7 @@ def test_no_finding_shows_a_login(check: Check[Any], form: str) -> None:
         ("localhost,127.0.0.1,n1,N2,192.0.2.11,192.0.2.12", []),
         ("localhost,127.0.0.1,n*,192.0.*", []),
         ("*", []),
+        ("localhost,127.0.0.1,n1,n2,192.0.2.11/24", []),
         ("<local>,127.0.0.1,192.0.2.8/29", []),
         ("localhost,127.0.0.1,n1,n2,192.0.2.11", ["192.0.2.12"]),
         ("localhost,127.*,n1,192.0.2.0/24", ["N2"]),
@@ -231,6 +267,9 @@ def subnet_view(*bypass: str, subnet: str = "192.0.2.0/24") -> View:
         (("192.0.2.0/24",), "192.0.2.0/24", Outcome.PASS),
         (("192.0.0.0/16",), "192.0.2.0/24", Outcome.PASS),
         (("192.*",), "192.0.2.0/24", Outcome.PASS),
+        (("*",), "192.0.2.0/24", Outcome.PASS),
+        (("192.0.2.1/24",), "192.0.2.0/24", Outcome.PASS),
+        (("192", "edge.example", "::/0", "1.2.3.4.*", "192.0.2.0/x"), "192.0.2.0/24", Outcome.FAIL),
         (("192.0.2.0/25",), "192.0.2.0/24", Outcome.FAIL),
         (("192.0.2.*",), "192.0.2.0/23", Outcome.FAIL),
         ((), "192.0.2.0/24", Outcome.FAIL),

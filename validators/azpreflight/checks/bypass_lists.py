@@ -7,9 +7,9 @@ form. So one mistake in a list is one failure.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from netaddr import IPNetwork, IPRange, IPSet
+from netaddr import IPNetwork, IPSet
 from netaddr.core import AddrFormatError
 
 from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged
@@ -23,11 +23,10 @@ from azpreflight.checks.proxy_settings import (
     naming_places,
     unknown,
 )
-from azpreflight.checks.ranges import address, cluster_address, network, pool_spans
+from azpreflight.checks.ranges import cluster_address, network, pool_spans
 from azpreflight.checks.view import View
 from azpreflight.facts.proxies import covers
 from azpreflight.model import Finding, Frozen
-from azpreflight.site.model import is_subnet
 
 _SEPARATORS = re.compile(r"[;,\s]+")
 _PART_OF_NETWORK = re.compile(r"((?:[0-9]{1,3}\.){1,3})\*")
@@ -65,61 +64,64 @@ def lists(places: Iterable[Place]) -> list[BypassList]:
 
 def _addresses(entries: Iterable[str]) -> IPSet:
     """The IPv4 addresses that entries are meant to hold for."""
-    found = IPSet()
-    for entry in entries:
-        part = _PART_OF_NETWORK.fullmatch(entry)
-        if entry == "*":
-            found.add(IPNetwork("0.0.0.0/0"))
-        elif part is not None:
-            octets = part[1].rstrip(".").split(".")
-            text = f"{'.'.join([*octets, *['0'] * (4 - len(octets))])}/{8 * len(octets)}"
-            if is_subnet(text):
-                found.add(IPNetwork(text))
-        elif "/" in entry:
-            if (known := network(entry)) is not None:
-                found.add(known)
-        elif (single := address(entry)) is not None:
-            found.add(single)
-    return found
+    found = (_network_of(entry) for entry in entries)
+    return IPSet([known.cidr for known in found if known is not None and known.version == 4])
+
+
+def _network_of(entry: str) -> IPNetwork | None:
+    """The addresses that an entry names: one, CIDR, or the first numbers with an asterisk behind; None for a name."""
+    if entry == "*":
+        return IPNetwork("0.0.0.0/0")
+    part = _PART_OF_NETWORK.fullmatch(entry)
+    if part is not None:
+        octets = part[1].rstrip(".").split(".")
+        entry = f"{'.'.join([*octets, *['0'] * (4 - len(octets))])}/{8 * len(octets)}"
+    # Without this netaddr would take a lone number for an address.
+    if "." not in entry and ":" not in entry:
+        return None
+    try:
+        return IPNetwork(entry)
+    except (AddrFormatError, ValueError):
+        return None
 
 
 @check("proxy.bypass_covers", *FACTS)
 def bypass_covers(view: View, _: NoParameters) -> Iterator[Finding]:
     """Every list has the nodes, the cluster, the infrastructure range, the domain and the machine itself in it."""
-    wanted, places = dict(_wanted(view)), naming_places(view)
+    places = naming_places(view)
     yield from (unknown(place) for place in places if place.unknown)
     for found in lists(places):
         if found.of_environment and not found.entries:
             yield irrelevant(found.name, f"{found.name} is empty, which is judged as its form")
             continue
-        entries = found.entries
-        missing = [name for name, is_covered in wanted.items() if not is_covered(entries)]
+        missing = list(_lacking(view, found.entries))
         yield judged(
             not missing,
             found.name,
             if_good=f"the bypass list of {found.name} has everything that must not go through the proxy",
             if_bad=f"the bypass list of {found.name} lacks {', '.join(missing)}",
-            expected=list(wanted),
-            actual=list(entries),
+            # An empty list lacks everything.
+            expected=list(_lacking(view, ())),
+            actual=list(found.entries),
         )
 
 
-def _wanted(view: View) -> Iterator[tuple[str, Callable[[tuple[str, ...]], bool]]]:
-    """What has to be in a list, and how to see whether it is."""
+def _lacking(view: View, entries: Sequence[str]) -> Iterator[str]:
+    """What has to be in a list and is not."""
     site = view.site
     hosts = ["localhost", "127.0.0.1"]
     for node in site.nodes:
         hosts += [node.name, node.address]
     hosts += [site.cluster.name or "", cluster_address(view) or ""]
-    for host in filter(None, hosts):
-        yield host, lambda entries, host=host: any(covers(entry, host) for entry in entries)  # type: ignore[misc]
+    yield from (host for host in hosts if host and not any(covers(entry, host) for entry in entries))
+    known = _addresses(entries)
     for name, pool in pool_spans(view):
-        addresses = IPSet(pool) if isinstance(pool, IPRange) else IPSet([pool])
-        yield name, lambda entries, addresses=addresses: addresses.issubset(_addresses(entries))  # type: ignore[misc]
+        if not IPSet(pool).issubset(known):
+            yield name
     domain = site.dns_suffix
-    if domain:
-        # The name itself stands for the domain as well as a wildcard does.
-        yield domain, lambda entries: any(covers(entry, domain) or covers(entry, f"a.{domain}") for entry in entries)
+    # The name itself stands for the domain as well as a wildcard does.
+    if domain and not any(covers(entry, domain) or covers(entry, f"a.{domain}") for entry in entries):
+        yield domain
 
 
 @check("proxy.bypass_form", *FACTS)
@@ -160,18 +162,10 @@ def _faults_of_environment(found: BypassList) -> Iterator[str]:
             yield f"{entry} is not supported; name the hosts instead"
         elif "*" in entry:
             yield f"{entry} has an asterisk, which it does not understand; write .edge.example or 192.0.2.0/24"
-        elif "/" in entry and not _is_network(entry):
+        elif "/" in entry and _network_of(entry) is None:
             yield f"{entry} is no network"
     if KUBERNETES not in found.entries:
         yield f"{KUBERNETES} is missing, by which services inside Kubernetes reach each other"
-
-
-def _is_network(entry: str) -> bool:
-    try:
-        IPNetwork(entry)
-    except (AddrFormatError, ValueError):
-        return False
-    return True
 
 
 @check("proxy.bypass_private", ENVIRONMENT)

@@ -16,7 +16,7 @@ from azpreflight.checks.check import NoParameters, check, failed, irrelevant, ju
 from azpreflight.checks.ranges import address
 from azpreflight.checks.reach import CONNECTED, FILTERED, REFUSED, connection, port_rows
 from azpreflight.checks.routing import ECHO_REPLY, NO_HOST, NO_ROUTE, TIMED_OUT
-from azpreflight.checks.view import NotApplicable, Row, View
+from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Frozen, Value
 from azpreflight.site.model import DnsMode, Node, Port, Traffic
@@ -68,9 +68,10 @@ def between_nodes(view: View, parameters: Ports) -> Iterator[Finding]:
     """
     others = peers(view)
     ports = (*parameters.ports, *(parameters.iwarp if uses_iwarp(view) else ()))
-    rows = view.rows(parameters.fact)
     for other in others:
         yield _echo(view, other)
+    rows = view.rows(parameters.fact)
+    for other in others:
         for port in ports:
             yield _port(view, other, port, rows)
 
@@ -87,7 +88,10 @@ def of_cluster(view: View, parameters: Ports) -> Iterator[Finding]:
 
 def _echo(view: View, other: Node) -> Finding:
     subject = f"ICMP to {other.name}"
-    code = _echo_code(view, other)
+    try:
+        code = _echo_code(view, other)
+    except NotObserved as error:
+        return unjudged(subject, str(error), expected=ECHO_REPLY)
     if code not in (ECHO_REPLY, NO_ROUTE, NO_HOST, TIMED_OUT):
         rows = _echo_rows(view, other)
         message = f"the echo request to {other.name} tells nothing of it: status {spelled_values(rows, 'StatusCode')}"
@@ -126,8 +130,12 @@ def _port(view: View, other: Node, port: int, rows: list[Row]) -> Finding:
 
 def _is_up(view: View, other: Node, rows: list[Row]) -> bool:
     """Whether something of the node answered, so that a refusal is its own."""
-    own = [row for row in rows if row["host"] == other.address]
-    return any(row["connected"] is True for row in own) or _echo_code(view, other) == ECHO_REPLY
+    if any(row["connected"] is True for row in rows if row["host"] == other.address):
+        return True
+    try:
+        return _echo_code(view, other) == ECHO_REPLY
+    except NotObserved:
+        return False
 
 
 _OFFSET = re.compile(r"(?m)[+-][0-9]+[.,][0-9]+s\s*$")

@@ -17,7 +17,6 @@ from azpreflight.checks.proxy_settings import (
     in_use,
     machine_wininet,
     naming_places,
-    per_machine,
     places,
     proxy_of,
     unknown,
@@ -52,10 +51,11 @@ def same_everywhere(view: View, _: NoParameters) -> Iterator[Finding]:
         yield passed("proxy", "no place names a proxy, and none is declared")
         return
     expected, whose = _expected(view, found)
-    if not per_machine(view) and machine_wininet(view).servers:
+    accounts = [place for place in found if place.name.startswith(f"{WININET} ")]
+    if any(not place.servers for place in accounts) and machine_wininet(view).servers:
         reason = "ProxySettingsPerUser is not 0: services use the settings of their own accounts"
         yield failed(WININET, f"the WinINET proxy of the machine has no effect, since {reason}", expected=0)
-        found = [place for place in found if not place.name.startswith(WININET)]
+        found = [place for place in found if place not in accounts]
     for place in found:
         yield _agreement(place, expected, whose)
 

@@ -14,7 +14,7 @@ from azpreflight.checks.check import unjudged
 from azpreflight.checks.view import NotApplicable, NotObserved, View
 from azpreflight.facts.observation import Status
 from azpreflight.facts.registry_tree import RegistryTree
-from azpreflight.facts.winhttp import AUTO_DETECT, DIRECT, NAMED_PROXY, WinHttpProxy, parse_winhttp
+from azpreflight.facts.winhttp import AUTO_DETECT, DIRECT, NAMED_PROXY, SCRIPT, WinHttpProxy, parse_winhttp
 from azpreflight.model import Finding, Frozen
 from azpreflight.site.model import Site
 
@@ -197,8 +197,10 @@ def _internet_settings(view: View, name: str, fact: str, stored: WinHttpProxy | 
     tree = view.registry(fact)
     # What is not there is switched off.
     enabled = _typed(view, fact, tree, "ProxyEnable", int)
-    flags = (NAMED_PROXY if enabled else 0) | (stored.flags & AUTO_DETECT if stored else 0)
-    script = _typed(view, fact, tree, "AutoConfigURL", str) or (stored.script if stored else None)
+    kept = stored or WinHttpProxy(flags=DIRECT)
+    # The stored form keeps a script that is switched off; the value beside it is taken away then.
+    script = _typed(view, fact, tree, "AutoConfigURL", str) or (kept.script if kept.flags & SCRIPT else None)
+    flags = (NAMED_PROXY if enabled else 0) | (SCRIPT if script else 0) | (kept.flags & AUTO_DETECT)
     texts = {part: _typed(view, fact, tree, part, str) or None for part in ("ProxyServer", "ProxyOverride")}
     proxy, bypass = texts["ProxyServer"], texts["ProxyOverride"]
     return _place(name, WinHttpProxy(flags=flags, proxy=proxy, bypass=bypass, script=script))
@@ -207,7 +209,8 @@ def _internet_settings(view: View, name: str, fact: str, stored: WinHttpProxy | 
 def _place(name: str, stored: WinHttpProxy) -> Place:
     servers = stored.servers
     looks = bool(stored.flags & AUTO_DETECT) and not servers
-    return Place(name=name, servers=servers, bypass=stored.bypass or "", script=stored.script, detects=looks)
+    script = stored.script if stored.flags & SCRIPT else None
+    return Place(name=name, servers=servers, bypass=stored.bypass or "", script=script, detects=looks)
 
 
 def _stored(view: View, name: str) -> WinHttpProxy | None:
