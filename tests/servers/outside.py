@@ -11,7 +11,9 @@ from pathlib import Path
 from azpreflight import Phase, load_site
 from azpreflight.facts.endpoints import needed, probe_of
 from azpreflight.facts.probes import Probe
+from azpreflight.facts.query import CurlQuery
 from azpreflight.packs.load import load_packs
+from azpreflight.site.references import filled
 from servers.dns import DnsServer, View, Zone
 from servers.tls import HOST, Authority, Nginx, OddPorts, Site
 
@@ -79,8 +81,9 @@ def endpoint_hosts(site: Path) -> list[str]:
     table = packs.table_of("outbound.endpoints")
     assert table is not None
     urls = [probe_of(endpoint, loaded) for phase in Phase for endpoint in needed(table, loaded, phase)]
-    hosts = [Probe.of_url(url).host for url in urls if url is not None]
-    return list(dict.fromkeys([*hosts, "management.azure.com"]))
+    reads = [query.read for query in packs.queries.values() if isinstance(query.read, CurlQuery)]
+    urls += [url for read in reads for text in read.urls for url in filled(text, loaded)]
+    return list(dict.fromkeys(Probe.of_url(url).host for url in urls if url is not None))
 
 
 @contextlib.contextmanager

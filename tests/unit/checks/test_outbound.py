@@ -8,13 +8,14 @@ import msgspec
 import pytest
 
 from azpreflight.checks import attempts, outbound
+from azpreflight.checks.attempts import Failure
 from azpreflight.checks.view import Row
 from azpreflight.facts.endpoints import EndpointTable, needed, probe_of
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.query import CurlQuery
 from azpreflight.model import Outcome, Phase
 from azpreflight.packs.load import load_packs
-from azpreflight.site.model import Azure, KeyVault, Proxy, Site
+from azpreflight.site.model import Azure, KeyVault, Site
 from unit.checks.judging import findings_of, outcomes_of, site_of, view_of
 
 PACKS = load_packs()
@@ -101,6 +102,14 @@ class TestProbeOf:
         assert self.url(SITE, "crl.microsoft.com") == "http://crl.microsoft.com/pkiinfra"
 
 
+def judged(answer: dict[str, Any]) -> Row:
+    return Row("a.b", "N1", answer)
+
+
+def ended(exit_code: int, error: str = "", **more: Any) -> dict[str, Any]:
+    return {**row("h", exit_code=exit_code, error=error), **more}
+
+
 def row(host: str, *, http_code: int = 0, exit_code: int = 0, error: str = "", port: int = 443) -> dict[str, Any]:
     return {"host": host, "port": port, "http_code": http_code, "exit_code": exit_code, "error": error}
 
@@ -153,24 +162,94 @@ class TestReachable:
         assert found["region"] is Outcome.ERROR
 
 
+CONNECT = "CONNECT tunnel failed, response "
+PROXIED: dict[str, Any] = {"proxy": "http://proxy.edge.example:3128", "connected": False}
+SSL = "SSL certificate problem: "
+TLS_REASON = "the TLS session failed: "
+UNTRUSTED = TLS_REASON + "its certificate comes from an authority that is not trusted"
+WRONG_NAME = TLS_REASON + "its certificate is for another name"
+EXPIRED = TLS_REASON + "its certificate has expired or is not valid yet"
+TOO_OLD = TLS_REASON + "no version or cipher of TLS is known to both sides"
+RESET = "the connection was reset"
+IN_HANDSHAKE = RESET + " during the TLS handshake"
+BEHIND = "the proxy could not connect to it (CONNECT got 503)"
+
+
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "failure", "reason"),
     [
-        (row("h", exit_code=6), "the name does not resolve"),
-        (row("h", exit_code=5), "the name of the proxy does not resolve"),
-        (row("h", exit_code=7), "the connection was refused"),
-        (row("h", exit_code=28), "it timed out"),
-        (row("h", exit_code=35), "the TLS session failed"),
-        (row("h", exit_code=56, error="CONNECT tunnel failed, response 403"), "the proxy refused"),
-        (row("h", exit_code=56, error="Received HTTP code 407 from proxy after CONNECT"), "the proxy refused"),
-        (row("h", http_code=407), "the proxy refused"),
-        (row("h", exit_code=56, error="Recv failure: Connection was reset"), "Recv failure: Connection was reset"),
-        (row("h", exit_code=92), "curl ended with 92"),
-        *[(row("h", http_code=200, exit_code=exit_code), "the TLS session failed") for exit_code in attempts.TLS_EXITS],
+        (ended(6), Failure.NAME, "the name does not resolve"),
+        (ended(5), Failure.PROXY, "the name of the proxy does not resolve"),
+        (ended(7), Failure.REFUSED, "the connection was refused"),
+        (ended(7, **PROXIED), Failure.PROXY, "the connection to the proxy was refused"),
+        (ended(28), Failure.TIMED_OUT, "it timed out"),
+        (ended(28, **PROXIED), Failure.PROXY, "the proxy did not answer in time"),
+        (ended(28, proxy=PROXIED["proxy"], connected=True), Failure.TIMED_OUT, "it timed out"),
+        (ended(35), Failure.TLS, "the TLS session failed"),
+        # As of Schannel, in whatever language, of OpenSSL and of Python.
+        (
+            row("h", exit_code=35, error="schannel: SEC_E_UNTRUSTED_ROOT (0x80090325) - ..."),
+            Failure.CERTIFICATE,
+            UNTRUSTED,
+        ),
+        (ended(60, SSL + "unable to get local issuer certificate"), Failure.CERTIFICATE, UNTRUSTED),
+        (ended(60, SSL + "self-signed certificate"), Failure.CERTIFICATE, UNTRUSTED),
+        (ended(60, "SEC_E_WRONG_PRINCIPAL (0x80090322)"), Failure.CERTIFICATE, WRONG_NAME),
+        (ended(60, "SSL: no alternative certificate subject name"), Failure.CERTIFICATE, WRONG_NAME),
+        (ended(60, "Hostname mismatch, certificate is not valid"), Failure.CERTIFICATE, WRONG_NAME),
+        (ended(35, "SEC_E_CERT_EXPIRED (0x80090328)"), Failure.CERTIFICATE, EXPIRED),
+        (ended(60, SSL + "certificate has expired"), Failure.CERTIFICATE, EXPIRED),
+        (ended(35, "SEC_E_UNSUPPORTED_FUNCTION (0x80090302)"), Failure.TLS, TOO_OLD),
+        (ended(35, "SSL routines::unsupported protocol"), Failure.TLS, TOO_OLD),
+        (ended(35, "tlsv1 alert protocol version"), Failure.TLS, TOO_OLD),
+        (
+            row("h", exit_code=35, error="Recv failure: Connection was reset"),
+            Failure.RESET,
+            IN_HANDSHAKE,
+        ),
+        (ended(56, "Recv failure: Connection was reset"), Failure.RESET, RESET),
+        (ended(92), Failure.BROKEN, "curl ended with 92"),
+        (ended(97), Failure.PROXY_REFUSAL, "the proxy refused"),
+        (ended(56, CONNECT + "403"), Failure.PROXY_REFUSAL, "the proxy refused (CONNECT got 403)"),
+        (ended(56, connect_code=403), Failure.PROXY_REFUSAL, "the proxy refused (CONNECT got 403)"),
+        (ended(56, "CONNECT aborted"), Failure.PROXY_REFUSAL, "the proxy refused"),
+        (ended(56, connect_code=407), Failure.PROXY_LOGIN, attempts.PROXY_WANTS_LOGIN),
+        (ended(56, CONNECT + "407"), Failure.PROXY_LOGIN, attempts.PROXY_WANTS_LOGIN),
+        (
+            row("h", exit_code=56, error="Received HTTP code 407 from proxy after CONNECT"),
+            Failure.PROXY_LOGIN,
+            attempts.PROXY_WANTS_LOGIN,
+        ),
+        (row("h", http_code=407), Failure.PROXY_LOGIN, attempts.PROXY_WANTS_LOGIN),
+        (
+            ended(56, connect_code=503),
+            Failure.PROXY,
+            BEHIND,
+        ),
     ],
 )
-def test_reasons(answer: Any, reason: str) -> None:
-    assert attempts.attempt_of(answer) == attempts.Attempt(False, reason)
+def test_reasons(answer: Any, failure: Failure, reason: str) -> None:
+    assert attempts.attempt_of(judged(answer)) == attempts.Attempt(False, reason, failure)
+
+
+@pytest.mark.parametrize("exit_code", sorted(attempts.TLS_EXITS))
+def test_a_status_in_a_session_that_nobody_can_trust_proves_nothing(exit_code: int) -> None:
+    found = attempts.attempt_of(judged(row("h", http_code=200, exit_code=exit_code)))
+    assert found.reached is False
+    assert found.reason.startswith("the TLS session failed")
+
+
+def test_a_status_behind_a_proxy_that_connected() -> None:
+    assert attempts.attempt_of(judged({**row("h", http_code=403), "connect_code": 200})).reached is True
+
+
+def test_reached_without_a_look_at_revocation_is_reached_and_says_so() -> None:
+    answer = {**row("mcr.microsoft.com", http_code=200), "revocation_skipped": True}
+    assert attempts.attempt_of(judged(answer)).reached is True
+    view = view_of({"a.b": rows_for(SITE, mcr=answer)}, site=SITE, tables={"endpoints": table()})
+    finding = findings_of(outbound.reachable, view, fact="a.b", table="endpoints")["mcr.microsoft.com:443"]
+    assert finding.outcome is Outcome.PASS
+    assert "revocation of its certificate could not be checked" in finding.message
 
 
 @pytest.mark.parametrize(
@@ -188,39 +267,33 @@ def test_reasons(answer: Any, reason: str) -> None:
     ],
 )
 def test_a_probe_that_failed_by_itself_says_nothing_of_the_path(answer: Any) -> None:
-    assert attempts.attempt_of(answer).reached is None
+    assert attempts.attempt_of(judged(answer)).reached is None
     found = reached(rows_for(SITE, mcr={**answer, "host": "mcr.microsoft.com"}))
     assert found["mcr.microsoft.com:443"] is Outcome.ERROR
 
 
 @pytest.mark.parametrize("exit_code", [0, 22, 23, 28, 63])
 def test_a_status_proves_the_path_whatever_became_of_the_rest(exit_code: int) -> None:
-    assert attempts.attempt_of(Row("a.b", "N1", row("h", http_code=403, exit_code=exit_code))).reached is True
+    assert attempts.attempt_of(judged(row("h", http_code=403, exit_code=exit_code))).reached is True
 
 
 class TestBehindAProxy:
-    PROXY = {"http": "http://proxy.edge.example:3128", "https": "http://proxy.edge.example:3128"}
-
-    def found(self, status: int, *, bypass: list[str] | None = None, proxy: dict[str, Any] | None = None) -> Outcome:
-        declared = self.PROXY if proxy is None else proxy
-        site = msgspec.structs.replace(SITE, proxy=msgspec.convert({**declared, "bypass": bypass or []}, Proxy))
-        rows = rows_for(site, crl3=row("crl3.digicert.com", http_code=status, port=80))
-        return reached(rows, site)["crl3.digicert.com:80"]
+    def found(self, status: int, *, proxy: str | None = "http://proxy.edge.example:3128") -> Outcome:
+        answer = {**row("crl3.digicert.com", http_code=status, port=80), "proxy": proxy}
+        return reached(rows_for(SITE, crl3=answer))["crl3.digicert.com:80"]
 
     @pytest.mark.parametrize("status", [403, 500, 502, 503, 504])
     def test_an_answer_on_plain_http_may_be_the_proxys_own(self, status: int) -> None:
         assert self.found(status) is Outcome.ERROR
-        assert self.found(status, bypass=["*.digicert.com"]) is Outcome.PASS
-        assert self.found(status, proxy={}) is Outcome.PASS
+        assert self.found(status, proxy=None) is Outcome.PASS
 
     @pytest.mark.parametrize(("status", "outcome"), [(200, Outcome.PASS), (404, Outcome.PASS), (407, Outcome.FAIL)])
     def test_other_answers_are_not_in_doubt(self, status: int, outcome: Outcome) -> None:
         assert self.found(status) is outcome
 
     def test_an_answer_in_tls_cannot_be_the_proxys(self) -> None:
-        site = msgspec.structs.replace(SITE, proxy=msgspec.convert(self.PROXY, Proxy))
-        rows = rows_for(site, mcr=row("mcr.microsoft.com", http_code=503))
-        assert reached(rows, site)["mcr.microsoft.com:443"] is Outcome.PASS
+        answer = {**row("mcr.microsoft.com", http_code=503), "proxy": "http://proxy.edge.example:3128"}
+        assert reached(rows_for(SITE, mcr=answer))["mcr.microsoft.com:443"] is Outcome.PASS
 
 
 def test_results_that_contradict_each_other_are_none() -> None:

@@ -13,7 +13,7 @@ import pytest
 from azpreflight.checks.builtin import check_registry
 from azpreflight.documents import read_bytes, read_yaml
 from azpreflight.errors import InputError
-from azpreflight.facts.query import CimQuery, MethodQuery, ProgramQuery, Query, RegistryQuery
+from azpreflight.facts.query import CimQuery, CurlQuery, MethodQuery, ProgramQuery, ProxyFacts, Query, RegistryQuery
 from azpreflight.facts.winrm.cim import READING_METHODS
 from azpreflight.facts.winrm.programs import LINE_LIMIT, line_of
 from azpreflight.packs.lint import validate
@@ -196,9 +196,21 @@ def test_every_query_says_what_it_rests_on() -> None:
 
 
 def test_what_rests_on_another_fact_is_asked_over_cim() -> None:
-    """Programs run in one chain, before it is known what other facts say."""
+    """Programs run in one chain, before it is known what other facts say. Only curl comes after them."""
     conditional = {name: query for name, query in PACKS.queries.items() if query.depends_on}
-    assert [name for name, q in conditional.items() if not isinstance(q.read, (CimQuery, MethodQuery))] == []
+    assert [
+        name
+        for name, q in conditional.items()
+        if not isinstance(q.read, (CimQuery, CurlQuery, MethodQuery, ProxyFacts, CurlQuery))
+    ] == []
+
+
+def test_what_goes_out_by_name_takes_the_proxy_of_the_node() -> None:
+    """Where the site declares none. Bare connections stay inside."""
+    outward = {name: q.read for name, q in PACKS.queries.items() if isinstance(q.read, CurlQuery) and not q.read.tcp}
+    assert len(outward) >= 5
+    source = ProxyFacts(environment="system.environment", winhttp="proxy.connections")
+    assert {name: read.proxy_from for name, read in outward.items()} == dict.fromkeys(outward, source)
 
 
 def test_every_condition_of_the_catalogues_is_there_once() -> None:

@@ -34,6 +34,7 @@ from azpreflight.site.model import (
     WitnessKind,
 )
 from azpreflight.site.template import from_site
+from azpreflight.site.uses import Vendor
 
 GOOD = Path(__file__).parent / "data" / "two-nodes.parameters.json"
 SECRET = "hunter2-9f3c"
@@ -592,6 +593,16 @@ class TestOtherVocabularies:
             ((Traffic.STORAGE,), ("Port3",)),
         ]
 
+    @pytest.mark.parametrize(
+        ("publisher", "vendor"),
+        [("Dell", Vendor.DELL), ("DellEMC", Vendor.DELL), ("HPE", Vendor.HPE), ("Contoso", None), ("", None)],
+    )
+    def test_the_publisher_of_the_vendors_extension_tells_whose_machines_they_are(
+        self, publisher: str, vendor: Vendor | None
+    ) -> None:
+        site, problems = read_with(sbePublisher=publisher)
+        assert (site.cluster.vendor, problems) == (vendor, [])
+
     def test_racks_and_share_witnesses_are_understood(self) -> None:
         site, problems = read_with(
             clusterPattern="RackAware",
@@ -657,6 +668,14 @@ class TestResource:
         assert loaded.site.network == expected.network
         assert loaded.site.witness == expected.witness
         assert loaded.site.key_vault.name is None
+
+    def test_the_publisher_stands_beside_the_deployment_data(self, tmp_path: Path) -> None:
+        data = resource()
+        unit = data["properties"]["deploymentConfiguration"]["scaleUnits"][0]
+        unit["sbePartnerInfo"] = {"sbeDeploymentInfo": {"publisher": "Lenovo"}}
+        path = tmp_path / "default.json"
+        path.write_text(json.dumps(data))
+        assert load_site(path).site.cluster.vendor is Vendor.LENOVO
 
     def test_problems_are_told_at_their_place_in_the_resource(self) -> None:
         data = resource()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from azpreflight.checks.agreement import same
-from azpreflight.checks.attempts import NAME_NOT_FOUND, TLS_FAILED, Attempt, attempt_of
+from azpreflight.checks.attempts import Attempt, Failure, attempt_of
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.facts.endpoints import Endpoint, needed
@@ -14,6 +14,12 @@ from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Frozen
 
 WEB_PORTS = (80, 443)
+_AT_THE_PORT = frozenset(
+    {Failure.REFUSED, Failure.TIMED_OUT, Failure.PROXY, Failure.PROXY_LOGIN, Failure.PROXY_REFUSAL}
+)
+"""What keeps a connection from coming about. To a name that does not resolve nobody connects."""
+_BEYOND_IT = frozenset({Failure.RESET, Failure.TLS, Failure.CERTIFICATE})
+"""What becomes of a connection that came about. One that broke for other reasons may have been the proxy's."""
 
 
 class Probed(Frozen, kw_only=True):
@@ -60,13 +66,9 @@ def _attempts_at(port: int, wanted: Sequence[Endpoint], rows: Sequence[Row]) -> 
 
 
 def _is_closed(attempts: Sequence[Attempt]) -> bool:
-    """Whether every probe failed, and for more than reasons that leave the port in doubt.
-
-    To a name that does not resolve nobody connected; a TLS session that failed came through the port.
-    """
-    reasons = {attempt.reason for attempt in attempts}
-    failed_all = all(attempt.reached is False for attempt in attempts)
-    return failed_all and TLS_FAILED not in reasons and bool(reasons - {NAME_NOT_FOUND})
+    """Whether no connection came about, and for more than names that do not resolve."""
+    kinds = {attempt.failure for attempt in attempts}
+    return bool(kinds & _AT_THE_PORT) and kinds <= {*_AT_THE_PORT, Failure.NAME}
 
 
 def _port(subject: str, attempts: Sequence[Attempt]) -> Finding:
@@ -80,7 +82,7 @@ def _port(subject: str, attempts: Sequence[Attempt]) -> Finding:
     if _is_closed(attempts):
         message = f"{subject} leads nowhere: none of {len(attempts)} endpoints was reached{usual}"
         return failed(subject, message, expected="leads out", actual=actual)
-    if TLS_FAILED in reasons:
-        message = f"{subject} leads out, though no TLS session came about"
+    if any(attempt.failure in _BEYOND_IT for attempt in attempts):
+        message = f"{subject} leads out, though every connection ended before an answer{usual}"
         return passed(subject, message, expected="leads out", actual=actual)
     return unjudged(subject, f"whether {subject} leads out is not known{usual}", expected="leads out", actual=actual)

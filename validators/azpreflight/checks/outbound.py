@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from azpreflight.checks.agreement import same
-from azpreflight.checks.attempts import NAME_NOT_FOUND, NOT_BUILT_IN, TLS_FAILED, Attempt, attempt_of
+from azpreflight.checks.attempts import NAME_NOT_FOUND, NOT_BUILT_IN, Attempt, Failure, attempt_of
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.closed_ports import closed_ports, instead_of
 from azpreflight.checks.second_opinion import Advised, in_place_of_the_node, with_opinion
@@ -24,29 +24,23 @@ from azpreflight.facts.endpoints import (
 )
 from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Frozen, Outcome, Phase
-from azpreflight.site.model import Site
+from azpreflight.site.references import filled
 
 MADE_BY_DEPLOYMENT = frozenset({"key-vault", "cloud-witness"})
 """Services whose own name may not exist before the deployment has made it."""
 
 FORBIDDEN = 403
 SERVER_ERRORS = range(500, 600)
+_OF_TLS = frozenset({Failure.TLS, Failure.CERTIFICATE, Failure.RESET})
+"""What a device that lets no TLS through may look like."""
 
 
 class Negotiates(Frozen, kw_only=True):
-    """fact: URLs that were asked once per TLS version. urls, tls: those that its query asks for."""
+    """fact: URLs that were asked once per TLS version. urls, tls: those that its query asks for, spelled as there."""
 
     fact: FactName
     urls: Annotated[tuple[str, ...], Meta(min_length=1)]
     tls: Annotated[tuple[str, ...], Meta(min_length=1)]
-
-
-def through_proxy(site: Site, host: str) -> bool:
-    """Whether the declared proxy stands between a node and a host."""
-    if not (site.proxy.http or site.proxy.https):
-        return False
-    around = [entry.removeprefix("*").removeprefix(".").casefold() for entry in site.proxy.bypass or ()]
-    return not any(host.casefold() == entry or host.casefold().endswith(f".{entry}") for entry in around)
 
 
 @check("outbound.reachable", parameters=Advised, needs=lambda parameters: parameters.facts)
@@ -63,10 +57,11 @@ def reachable(view: View, parameters: Advised) -> Iterator[Finding]:
         raise NotApplicable("an Arc gateway carries all but what AZL-FW-025 judges")
     yield from _reached(view, rest, wanted, parameters)
     for field, endpoints in undecided(table, view.site, view.phase).items():
-        words = dict.fromkeys(word for endpoint in endpoints for word in (endpoint.services or (endpoint.vendor,)))
-        uses = ", ".join(sorted(str(word) for word in words))
-        message = f"{len(endpoints)} endpoints were not probed: the site does not declare {field} ({uses})"
-        yield irrelevant(field, message, actual=len(endpoints))
+        words = {str(word) for endpoint in endpoints for word in (*endpoint.services, endpoint.vendor) if word}
+        names = {(endpoint.host, endpoint.port) for endpoint in endpoints}
+        uses = ", ".join(sorted(words))
+        message = f"endpoints not probed, as the site does not declare {field}: {len(names)} ({uses})"
+        yield irrelevant(field, message, actual=len(names))
 
 
 @check("outbound.direct", parameters=Advised, needs=lambda parameters: parameters.facts)
@@ -113,11 +108,11 @@ def _reached(
     closed = closed_ports(wanted, rows)
     for endpoint in endpoints:
         finding = with_opinion(view, parameters.second_opinion, endpoint, _endpoint(view, endpoint, rows))
-        if finding.outcome is Outcome.FAIL and endpoint.port in closed:
-            yield instead_of(finding.subject, endpoint.port)
-        elif finding.outcome is Outcome.FAIL and endpoint.uncertain:
+        if endpoint.uncertain and finding.outcome in (Outcome.FAIL, Outcome.ERROR):
             message = f"{finding.message}; whether it is needed is not certain"
             yield irrelevant(finding.subject, message, actual=finding.actual)
+        elif finding.outcome is Outcome.FAIL and endpoint.port in closed:
+            yield instead_of(finding.subject, endpoint.port)
         else:
             yield finding
 
@@ -136,13 +131,11 @@ def _endpoint(view: View, endpoint: Endpoint, rows: list[Row]) -> Finding:
         return unjudged(subject, f"{subject}{through} has results that contradict each other", expected="reached")
     if attempt.reached is None:
         return unjudged(subject, f"{subject}{through} is not known to be reached: {attempt.reason}", expected="reached")
-    if attempt.reached and may_be_the_proxy(
-        view.site, endpoint.protocol, str(endpoint.probe), [row["http_code"] for row in found]
-    ):
+    if attempt.reached and may_be_the_proxy(endpoint.protocol, found):
         reason = f"the answer {status} may be the proxy's own, which is not told apart on plain HTTP"
         return unjudged(subject, f"{subject}{through} is not known to be reached: {reason}", actual=status)
     if attempt.reached:
-        return passed(subject, f"{subject}{through} was reached", expected="reached", actual=status)
+        return passed(subject, f"{subject}{through} was reached{attempts[0].note}", expected="reached", actual=status)
     may_not_exist = endpoint.service in MADE_BY_DEPLOYMENT and view.phase is Phase.PRE_DEPLOY
     if attempt.reason == NAME_NOT_FOUND and may_not_exist:
         message = f"{subject} does not exist yet, or does not resolve"
@@ -159,18 +152,19 @@ def _why_unprobed(endpoint: Endpoint) -> str:
     return "no host stands for it"
 
 
-def may_be_the_proxy(site: Site, scheme: str, host: str, statuses: Sequence[int]) -> bool:
+def may_be_the_proxy(scheme: str, rows: Sequence[Row]) -> bool:
     """Whether a proxy that refuses or fails would give the same answer, as it can where it reads what is sent."""
-    if scheme != "http" or not through_proxy(site, host):
+    if scheme != "http":
         return False
-    return any(status == FORBIDDEN or status in SERVER_ERRORS for status in statuses)
+    doubtful = [row for row in rows if row["http_code"] == FORBIDDEN or row["http_code"] in SERVER_ERRORS]
+    return any(row["proxy"] is not None for row in doubtful)
 
 
 @check("outbound.negotiates_tls", parameters=Negotiates, needs=lambda parameters: (parameters.fact,))
 def negotiates_tls(view: View, parameters: Negotiates) -> Iterator[Finding]:
     """Every URL answers to one of the versions of TLS. One that was not even connected to is no matter of TLS."""
     rows = view.rows(parameters.fact)
-    for url in parameters.urls:
+    for url in (url for text in parameters.urls for url in filled(text, view.site)):
         attempts = {
             version: _attempt_with([row for row in rows if row["url"] == url and row["tls"] == version])
             for version in parameters.tls
@@ -186,7 +180,7 @@ def _attempt_with(rows: list[Row]) -> Attempt:
     if any(attempt.reached is not attempts[0].reached for attempt in attempts):
         return Attempt(None, "two tries contradict each other")
     if attempts[0].reached is None and same(rows[0]["exit_code"], NOT_BUILT_IN):
-        return Attempt(False, "the node's curl does not know it")
+        return Attempt(False, "the node's curl does not know it", Failure.BROKEN)
     return attempts[0]
 
 
@@ -199,7 +193,7 @@ def _tls(url: str, attempts: dict[str, Attempt]) -> Finding:
         return passed(url, f"{url} answers to TLS {' and '.join(good)}", expected=expected, actual=good)
     if any(attempt.reached is None for attempt in attempts.values()):
         return unjudged(url, f"whether {url} answers to TLS is not known ({each})", expected=expected, actual=reasons)
-    if TLS_FAILED not in reasons.values():
+    if not any(attempt.failure in _OF_TLS for attempt in attempts.values()):
         message = f"{url} was not reached, which tells nothing of TLS ({each})"
         return unjudged(url, message, expected=expected, actual=reasons)
     message = f"{url} answers neither to TLS {' nor to TLS '.join(attempts)} ({each})"

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from azpreflight.checks.agreement import named_rows, same
-from azpreflight.checks.attempts import TLS_FAILED, attempt_of
+from azpreflight.checks.attempts import Failure, attempt_of
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.closed_ports import Probed, closed_ports, instead_of
-from azpreflight.checks.outbound import may_be_the_proxy, through_proxy
+from azpreflight.checks.outbound import may_be_the_proxy
 from azpreflight.checks.view import NotApplicable, Row, View
-from azpreflight.facts.endpoints import needed
+from azpreflight.facts.endpoints import Endpoint, needed
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Frozen, Value
@@ -54,10 +54,10 @@ def connects(view: View, parameters: Connects) -> Iterator[Finding]:
         closed = closed_ports(wanted, view.rows(parameters.beside))
     rows = view.rows(parameters.fact)
     for url in parameters.urls:
-        yield _connection(view.site, url, [row for row in rows if same(row["url"], url)], closed)
+        yield _connection(url, [row for row in rows if same(row["url"], url)], closed)
 
 
-def _connection(site: Site, url: str, rows: list[Row], closed: frozenset[int]) -> Finding:
+def _connection(url: str, rows: list[Row], closed: frozenset[int]) -> Finding:
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     attempts = [attempt_of(row) for row in rows]
@@ -68,10 +68,10 @@ def _connection(site: Site, url: str, rows: list[Row], closed: frozenset[int]) -
         return unjudged(url, f"{url} has results that contradict each other", expected="reached", actual=statuses)
     if attempt.reached is None:
         return unjudged(url, f"{url} is not known to be reached: {attempt.reason}", expected="reached")
-    if attempt.reached and may_be_the_proxy(site, parts.scheme, parts.hostname or "", statuses):
+    if attempt.reached and may_be_the_proxy(parts.scheme, rows):
         reason = f"the answer {statuses[0]} may be the proxy's own, which is not told apart on plain HTTP"
         return unjudged(url, f"{url} is not known to be reached: {reason}", actual=statuses[0])
-    if attempt.reached or attempt.reason == TLS_FAILED:
+    if attempt.reached or attempt.failure in (Failure.TLS, Failure.CERTIFICATE):
         return passed(url, f"{url} was reached: {attempt.reason}", expected="reached", actual=statuses[0])
     if port in closed:
         return instead_of(url, port)
@@ -84,20 +84,16 @@ def public_addresses(view: View, parameters: Probed) -> Iterator[Finding]:
     wanted = [found for found in needed(view.table(parameters.table), view.site, view.phase) if found.probe]
     if not wanted:
         raise NotApplicable(f"the table names no endpoint for {view.site.azure.cloud}")
-    private_vault = view.site.key_vault.private_endpoint is True
-    hosts = sorted(
-        {
-            str(endpoint.probe)
-            for endpoint in wanted
-            if not through_proxy(view.site, str(endpoint.probe))
-            and not (private_vault and endpoint.service == KEY_VAULT)
-        }
-    )
-    if not hosts:
-        raise NotApplicable("behind a proxy nodes see no address but its own")
-    rows = named_rows(view, parameters.fact, "host")
+    hosts = sorted({str(endpoint.probe) for endpoint in wanted if not _meant_to_be_private(view.site, endpoint)})
     # A connection that stood has an address, whatever became of TLS and HTTP on it.
-    connected = [row for row in rows if row["remote_ip"] is not None or attempt_of(row).reached]
+    rows = [
+        row
+        for row in named_rows(view, parameters.fact, "host")
+        if row["remote_ip"] is not None or attempt_of(row).reached
+    ]
+    connected = [row for row in rows if row["proxy"] is None]
+    if rows and not connected:
+        raise NotApplicable("behind a proxy nodes see no address but its own")
     public, local = 0, 0
     for host in hosts:
         addresses = [row["remote_ip"] for row in connected if same(row["host"], host)]
@@ -120,6 +116,10 @@ def public_addresses(view: View, parameters: Probed) -> Iterator[Finding]:
         yield irrelevant(subject, "what was reached runs on the node itself", actual=local)
     elif not connected:
         yield unjudged(subject, "nothing was reached, so that no address is known", expected="public addresses")
+
+
+def _meant_to_be_private(site: Site, endpoint: Endpoint) -> bool:
+    return site.key_vault.private_endpoint is True and endpoint.service == KEY_VAULT
 
 
 def _kind(address: Value) -> str | None:

@@ -19,7 +19,7 @@ from azpreflight.facts.query import DnsQuery, HttpQuery, TcpQuery, TlsQuery
 from azpreflight.facts.tcp import doors_of
 from azpreflight.facts.tls import handshakes_of
 from azpreflight.facts.winrm.requests import Request, requests_of
-from azpreflight.model import Frozen, Severity, Target
+from azpreflight.model import Frozen, Severity, TableInfo, Target
 from azpreflight.redact import plain
 
 NAMES_SHOWN = 8
@@ -39,12 +39,16 @@ class PlannedRule(Frozen):
 
 
 class PlanDocument(Frozen):
-    """The plan as JSON. requests: of each node, by name. questions: of this machine, by what is asked."""
+    """The plan as JSON.
+
+    requests: of each node, by name. questions: of this machine, by what is asked. tables: what is asked rests on.
+    """
 
     schema: str
     rules: tuple[PlannedRule, ...]
     requests: dict[str, tuple[Request, ...]]
     questions: dict[str, tuple[str, ...]]
+    tables: tuple[TableInfo, ...]
 
 
 def print_plan(plan: Plan, json_file: str | None) -> None:
@@ -80,6 +84,8 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
         click.echo(f"\n{what}: {len(questions)} questions from this machine")
         for question in questions:
             click.echo(plain(f"  {question}"))
+    for table in document.tables:
+        click.echo(plain(f"\nTable of {table.name} of {table.date}, {'supplied' if table.supplied else 'of the pack'}"))
 
 
 def _document(plan: Plan) -> PlanDocument:
@@ -101,6 +107,7 @@ def _document(plan: Plan) -> PlanDocument:
         questions={
             what: tuple(found) for what, lines in _QUESTIONS.items() if (found := dict.fromkeys(lines(collection)))
         },
+        tables=plan.tables,
     )
 
 

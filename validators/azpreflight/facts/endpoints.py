@@ -35,6 +35,7 @@ PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _NAME = re.compile(r"[a-z0-9-]{1,63}")
+_NAMES = re.compile(r"[a-z0-9.-]+")
 _HOST = re.compile(r"((?!\.)[a-z0-9-]*(\*|\{[a-z_]+\})?[a-z0-9-]*\.)+[a-z]{2,}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -268,19 +269,16 @@ def _carried(endpoint: Endpoint, site: Site) -> bool:
 
 def _spelled(endpoint: Endpoint, site: Site) -> Endpoint:
     """The endpoint with its placeholders filled in, and the host that is probed, if there is one."""
-    host = _filled(endpoint.host, site) or endpoint.host
-    probe = _filled(endpoint.probe or endpoint.host, site)
-    if probe is not None and ("*" in probe or endpoint.protocol not in _DEFAULT_PORTS):
-        probe = None
-    return msgspec.structs.replace(endpoint, host=host, probe=probe)
+    host, probe = _filled(endpoint.host, site), _filled(endpoint.probe or endpoint.host, site)
+    probed = endpoint.protocol in _DEFAULT_PORTS and _NAMES.fullmatch(probe) is not None
+    return msgspec.structs.replace(endpoint, host=host, probe=probe if probed else None)
 
 
-def _filled(text: str, site: Site) -> str | None:
-    """The text with its placeholders filled in; None when the site lacks a value or it cannot be part of a name."""
-    values: dict[str, str] = {}
-    for name in placeholders_in(text):
-        value = region_of(site) if name == "region" else attrgetter(PLACEHOLDERS[name])(site)
-        if value is None or _NAME.fullmatch(value.casefold()) is None:
-            return None
-        values[name] = value.casefold()
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
+def _filled(text: str, site: Site) -> str:
+    """The text with its placeholders filled in, but for those of which the site has no value that can be in a name."""
+
+    def value(match: re.Match[str]) -> str:
+        found = region_of(site) if match[1] == "region" else attrgetter(PLACEHOLDERS[match[1]])(site)
+        return found.casefold() if found is not None and _NAME.fullmatch(found.casefold()) else match[0]
+
+    return _PLACEHOLDER.sub(value, text)

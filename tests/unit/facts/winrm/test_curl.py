@@ -46,6 +46,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """For as many connections at once as a work list makes."""
+
+    request_queue_size = 128
+
+
 @dataclass
 class Net:
     """What runs on loopback, and the program that asks it."""
@@ -63,11 +69,11 @@ class Net:
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory, curl: str) -> Iterator[Net]:
     certificate, key = self_signed(tmp_path_factory.mktemp("tls"), NAME, "127.0.0.1")
-    servers: list[http.server.ThreadingHTTPServer] = []
+    servers: list[Server] = []
     seen: list[str] = []
 
     def serve(highest: ssl.TLSVersion | None = None, *, tls: bool = True) -> int:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = Server(("127.0.0.1", 0), Handler)
         server.paths = seen  # type: ignore[attr-defined]
         server.handle_error = lambda *_: None  # type: ignore[method-assign]
         if tls:

@@ -127,7 +127,7 @@ def _settings(transfer: Transfer, dialect: Dialect, number: str = "") -> list[tu
     if not dialect.json:
         # Its words for a failure, which no variable holds, stand beside the report then.
         lines.append(("stderr", "-"))
-    if dialect.retries and not tcp:
+    if dialect.json and not tcp:
         # A bare connection is not tried again: that nobody listens is an answer.
         lines += [("retry", str(RETRIES)), ("retry-all-errors", None)]
         lines += [("retry-delay", str(RETRY_DELAY_SECONDS)), ("retry-max-time", str(RETRY_WITHIN_SECONDS))]

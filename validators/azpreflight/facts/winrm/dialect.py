@@ -23,14 +23,16 @@ _BANNER = re.compile(r"curl (\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?[ -]")
 class Dialect(Frozen, kw_only=True):
     """What a version of curl has, by curl's own manual.
 
-    parallel: `-Z`, since 7.66.0; and since then, what follows a failed `next` is done as well. retries:
-    `--retry-all-errors`, since 7.71.0. json: `%{json}` (7.70.0) with `%{exitcode}` and `%{errormsg}`, since 7.75.0.
-    certificates: `%{certs}`, and so `certs` in `%{json}`, since 7.88.0.
+    parallel: `-Z`, since 7.66.0; and since then, what follows a failed `next` is done as well. immediate:
+    `--parallel-immediate`, since 7.68.0; without it a transfer waits for another one to the same host or proxy.
+    json: `%{json}` (7.70.0) with `%{exitcode}` and `%{errormsg}`, since 7.75.0. Tries are repeated from then on, too:
+    `--retry-all-errors` is there since 7.71.0, but words of a try that was repeated could not be told from those of
+    another transfer. certificates: `%{certs}`, and so `certs` in `%{json}`, since 7.88.0.
     """
 
     version: str
     parallel: bool
-    retries: bool
+    immediate: bool
     json: bool
     certificates: bool
 
@@ -41,7 +43,7 @@ class Dialect(Frozen, kw_only=True):
         return cls(
             version=f"{major}.{minor}",
             parallel=version >= (7, 66),
-            retries=version >= (7, 71),
+            immediate=version >= (7, 68),
             json=version >= (7, 75),
             certificates=version >= (7, 88),
         )
@@ -49,7 +51,8 @@ class Dialect(Frozen, kw_only=True):
     @property
     def arguments(self) -> str:
         """The command line that runs a work list."""
-        return f"-q -sS{f' -Z --parallel-max {PARALLEL}' if self.parallel else ''} -K -"
+        side_by_side = f" -Z --parallel-max {PARALLEL}" if self.parallel else ""
+        return f"-q -sS{side_by_side}{' --parallel-immediate' if self.immediate else ''} -K -"
 
 
 CURRENT = Dialect.of_version(8, 0)

@@ -76,7 +76,7 @@ PROGRAMS: dict[str, Program] = {
     ),
     "curl.exe": Program(
         SYSTEM + "curl.exe",
-        re.compile(r"(-q -sS( -Z --parallel-max [0-9]{1,2})? -K -|--version)"),
+        re.compile(r"(-q -sS( -Z --parallel-max [0-9]{1,2}( --parallel-immediate)?)? -K -|--version)"),
         "asks for URLs and throws the answers away",
     ),
     "whoami.exe": Program(
