@@ -171,7 +171,9 @@ def _read(query: Query) -> str:
             urls = [f"`{url}`" for url in read.urls]
             tcp = [f"`{host}` on TCP {', '.join(map(str, read.ports))}" for host in read.tcp]
             tls = f", with TLS {' and '.join(read.tls)} each" if read.tls else ""
-            return f"`curl.exe`: {'; '.join([*table, *urls, *tcp])}{tls}"
+            told = read.proxy_from
+            way = f", through the declared proxy or that of `{told.environment}`, `{told.winhttp}`" if told else ""
+            return f"`curl.exe`: {'; '.join([*table, *urls, *tcp])}{tls}{way}"
         case DnsQuery() as read:
             tcp = " over TCP" if read.transport == "tcp" else ""
             return f"DNS{tcp}, type {read.type} from `{read.servers}`: {_ticked(read.names)}"

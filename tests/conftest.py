@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from servers.dns import DnsServer
 from servers.processes import MissingProgramError, find_program
+from servers.proxies import Proxy, mitmdump, wanting_a_password
 from servers.tls import Authority, TlsServers
 
 
-def needed(name: str, package: str) -> str:
-    """The path of a program. Without it the test fails and says how to get it: a skipped test looks like a good one."""
+def needed(name: str, package: str, find: Callable[[], str] | None = None) -> str:
+    """The path of a program. Without it the test fails and says how to get it: a skipped test looks like a good one.
+
+    find: for a program that no package brings.
+    """
     try:
-        return find_program(name, package)
+        return find() if find is not None else find_program(name, package)
     except MissingProgramError as error:
         message = str(error)
     pytest.fail(message, pytrace=False)
@@ -52,3 +56,22 @@ def tls_servers(tmp_path_factory: pytest.TempPathFactory, authority: Authority) 
     needed("nginx", "nginx-light")
     with TlsServers(tmp_path_factory.mktemp("tls"), authority) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def login_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """proxy.py, which wants a password."""
+    with wanting_a_password(tmp_path_factory.mktemp("login-proxy")) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def mitmproxy() -> str:
+    """The path of mitmdump, which inspects TLS."""
+    return needed("mitmdump", "mitmproxy", mitmdump)
+
+
+@pytest.fixture(scope="session")
+def tinyproxy() -> str:
+    """The path of tinyproxy, which refuses CONNECT to some ports."""
+    return needed("tinyproxy", "tinyproxy-bin")

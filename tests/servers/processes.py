@@ -72,7 +72,7 @@ class Daemon:
     """A program that runs in the foreground until it is stopped, its output in `log` in its folder."""
 
     def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        self._command = command
+        self.command = command
         self._environment = environment or {}
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,7 +91,7 @@ class Daemon:
         # A session of its own: Ctrl-C reaches the tests, which then stop the program in order.
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                self._command,
+                self.command,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -128,7 +128,7 @@ class Daemon:
             ended = self._process.poll()
             if ended is not None or time.monotonic() > until:
                 what = "did not become ready" if ended is None else f"ended with exit code {ended}"
-                raise StartError(f"{self._command[0]} {what}:\n{self.log[-3000:]}")
+                raise StartError(f"{self.command[0]} {what}:\n{self.log[-3000:]}")
             time.sleep(0.01)
 
     def stop(self) -> None:

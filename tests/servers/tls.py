@@ -34,13 +34,22 @@ class Certificate(NamedTuple):
 
 
 class Authority:
-    """A private certification authority that writes into a folder."""
+    """A private certification authority that writes into a folder.
 
-    def __init__(self, folder: Path, name: str = "azpreflight tests") -> None:
+    Args:
+        folder: made where it does not exist.
+        name: of the authority.
+        organization: that it says to be of; none when None.
+    """
+
+    def __init__(self, folder: Path, name: str = "azpreflight tests", organization: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+        if organization is not None:
+            attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
+        self._name = x509.Name(attributes)
         now = datetime.datetime.now(datetime.UTC)
         identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         certificate = (

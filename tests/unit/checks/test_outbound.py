@@ -202,6 +202,7 @@ BEHIND = "the proxy could not connect to it (CONNECT got 503)"
         (ended(35, "SEC_E_UNSUPPORTED_FUNCTION (0x80090302)"), Failure.TLS, TOO_OLD),
         (ended(35, "SSL routines::unsupported protocol"), Failure.TLS, TOO_OLD),
         (ended(35, "tlsv1 alert protocol version"), Failure.TLS, TOO_OLD),
+        (ended(35, "SSL routines::legacy sigalg disallowed or unsupported"), Failure.TLS, TOO_OLD),
         (
             row("h", exit_code=35, error="Recv failure: Connection was reset"),
             Failure.RESET,

@@ -58,6 +58,7 @@ class Attempt(Frozen, frozen=True):
     note: str = ""
 
 
+_NOTHING_IN_COMMON = "no version or cipher of TLS is known to both sides"
 _RESET = re.compile(r"\breset\b|connection was aborted", re.IGNORECASE)
 _TLS: tuple[tuple[re.Pattern[str], Failure, str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), failure, text)
@@ -80,11 +81,9 @@ _TLS: tuple[tuple[re.Pattern[str], Failure, str], ...] = tuple(
             Failure.CERTIFICATE,
             "its certificate comes from an authority that is not trusted",
         ),
-        (
-            r"0x80090331\b|0x80090302\b|unsupported protocol|protocol version|no protocols|handshake failure|no shared",
-            Failure.TLS,
-            "no version or cipher of TLS is known to both sides",
-        ),
+        (r"0x80090331\b|0x80090302\b", Failure.TLS, _NOTHING_IN_COMMON),
+        (r"unsupported protocol|protocol version|no protocols|legacy sigalg", Failure.TLS, _NOTHING_IN_COMMON),
+        (r"handshake failure|no shared", Failure.TLS, _NOTHING_IN_COMMON),
         (r"0x80090326\b|alert", Failure.TLS, "the other side ended the handshake"),
         (r"wrong version number|0x80090308\b", Failure.TLS, "what answers does not speak TLS"),
     )

@@ -16,6 +16,10 @@ from azpreflight.site.model import Site
 
 _SERVER = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 
+_SCHEMES = frozenset({"http", "https", "socks4", "socks5"})
+"""Those of curl's that anybody is set to."""
+_NO_PROXY = "what is set as proxy is no URL of one"
+
 
 class Proxies(Frozen):
     """http, https: URL of the proxy for each, without user information. around: patterns of hosts that need none."""
@@ -50,10 +54,12 @@ def proxies_of(read: CurlQuery, site: Site, found: Mapping[str, Observation]) ->
         return Proxies()
     values = {}
     for name in (read.proxy_from.environment, read.proxy_from.winhttp):
-        observation = found[name]
-        if observation.status is not Status.OBSERVED:
-            reason = f"{name} was not observed: {observation.reason}"
-            raise UnknownProxyError(observation.status, reason)
+        observation = found.get(name)
+        if observation is None or observation.status is not Status.OBSERVED:
+            status, reason = (
+                (observation.status, observation.reason) if observation else (Status.NOT_ASKED, "not asked")
+            )
+            raise UnknownProxyError(status, f"{name} was not observed: {reason}")
         values[name] = RegistryTree(observation.value)
     try:
         return (
@@ -107,10 +113,10 @@ def _plain(proxy: str) -> str:
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        host, port = "", None
+        raise ValueError(_NO_PROXY) from None
     host = f"[{host}]" if ":" in host else host
-    if _SERVER.fullmatch(host) is None:
-        raise ValueError("what is set as proxy is no URL of one")
+    if _SERVER.fullmatch(host) is None or parts.scheme not in _SCHEMES:
+        raise ValueError(_NO_PROXY)
     return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
 
 

@@ -24,7 +24,8 @@ class Dialect(Frozen, kw_only=True):
     """What a version of curl has, by curl's own manual.
 
     parallel: `-Z`, since 7.66.0; and since then, what follows a failed `next` is done as well. immediate:
-    `--parallel-immediate`, since 7.68.0; without it a transfer waits for another one to the same host or proxy.
+    `--parallel-immediate`, since 7.68.0; without it a transfer waits for another one to the same host or proxy. Then
+    there is `--no-progress-meter` (7.67.0) as well, since `-s` does not silence the meter of parallel transfers.
     json: `%{json}` (7.70.0) with `%{exitcode}` and `%{errormsg}`, since 7.75.0. Tries are repeated from then on, too:
     `--retry-all-errors` is there since 7.71.0, but words of a try that was repeated could not be told from those of
     another transfer. certificates: `%{certs}`, and so `certs` in `%{json}`, since 7.88.0.
@@ -52,7 +53,8 @@ class Dialect(Frozen, kw_only=True):
     def arguments(self) -> str:
         """The command line that runs a work list."""
         side_by_side = f" -Z --parallel-max {PARALLEL}" if self.parallel else ""
-        return f"-q -sS{side_by_side}{' --parallel-immediate' if self.immediate else ''} -K -"
+        at_once = " --parallel-immediate --no-progress-meter" if self.immediate else ""
+        return f"-q -sS{side_by_side}{at_once} -K -"
 
 
 CURRENT = Dialect.of_version(8, 0)

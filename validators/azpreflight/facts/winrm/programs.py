@@ -40,6 +40,9 @@ for the other.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 """A name or address; what starts with a dash or a slash would be taken for an option."""
 
+_SIDE_BY_SIDE = r" -Z --parallel-max [0-9]{1,2}( --parallel-immediate --no-progress-meter)?"
+"""How curl is told to do a list at once, as far as it can."""
+
 
 @dataclass(frozen=True)
 class Program:
@@ -76,7 +79,9 @@ PROGRAMS: dict[str, Program] = {
     ),
     "curl.exe": Program(
         SYSTEM + "curl.exe",
-        re.compile(r"(-q -sS( -Z --parallel-max [0-9]{1,2}( --parallel-immediate)?)? -K -|--version)"),
+        re.compile(
+            r"(-q -sS( -Z --parallel-max [0-9]{1,2}( --parallel-immediate --no-progress-meter)?)? -K -|--version)"
+        ),
         "asks for URLs and throws the answers away",
     ),
     "whoami.exe": Program(

@@ -28,7 +28,8 @@ _MARK = re.compile(r" & echo ##([0-9a-f]+):([0-9]+) !errorlevel!(?: & |$)")
 _COMMAND_ID = re.compile(r"CommandId>([^<]+)<|CommandId=([^\s:]+)")
 _ELSEWHERE = re.compile(rb"in ([\w-]+\.(?:stdout|stderr)\.txt)")
 _WRITE_OUT = re.compile(r'^write-out = "([0-9]+) .*\n', re.MULTILINE)
-_REPORT = re.compile(r"^([0-9]+) (\{.*)$", re.MULTILINE)
+_REPORT = re.compile(r"^((?:curl: .*\n)*)([0-9]+) (\{.*)$", re.MULTILINE)
+"""A report, and before it curl's words, which are a line of their own until 7.75."""
 
 
 class _Kept(Frozen):
@@ -96,7 +97,8 @@ class _Node:
         self._lock = threading.Lock()
         self._kept: dict[tuple[object, ...], deque[_Kept]] = {}
         self._results: dict[str, tuple[str, int]] = {}
-        self._reports: dict[str, str] = {}
+        self._reports: dict[str, tuple[str, str]] = {}
+        self._lists: dict[str, str] = {}
         self._written: dict[str, dict[str, bytes]] = {}
         stems: dict[str, str] = {}
         for path in sorted(folder.glob("*.request.txt")):
@@ -141,10 +143,14 @@ class _Node:
 
     def _learn_work_list(self, kept: _Kept, stem: str) -> None:
         text = self._output(stem, "stdout").decode("latin-1").replace("\r", "")
-        reports: dict[str, str] = dict(_REPORT.findall(text))
-        for number, block in _blocks(kept.asked):
+        reports = {number: (words, report) for words, number, report in _REPORT.findall(text)}
+        blocks = _blocks(kept.asked)
+        for number, block in blocks:
             if number in reports:
                 self._reports[block] = reports[number]
+        if not blocks:
+            # A curl before 7.66 reports in the order of its list, without numbers: that is answered as a whole.
+            self._lists[_list(kept.asked)] = text
 
     def _begin(self, asked: Asked, kept: _Kept) -> None:
         """What a command will write: of a chain, what each of its programs wrote when it was asked."""
@@ -157,8 +163,11 @@ class _Node:
         self._written[_command_id((kept.answer or b"").decode("utf-8", "replace"))] = written
 
     def _reported(self, asked: Asked) -> bytes:
-        found = [(number, self._reports[block]) for number, block in _blocks(asked) if block in self._reports]
-        return "".join(f"{number} {report}\n" for number, report in found).encode("latin-1")
+        blocks = _blocks(asked)
+        if not blocks:
+            return self._lists.get(_list(asked), "").encode("latin-1")
+        found = [(number, *self._reports[block]) for number, block in blocks if block in self._reports]
+        return "".join(f"{words}{number} {report}\n" for number, words, report in found).encode("latin-1")
 
     def _streams_in(self, kept: _Kept, command: str) -> bytes:
         """An answer with its streams back: the whole output in the first piece of each, nothing in the others."""
@@ -225,11 +234,16 @@ def _chain(asked: Asked) -> tuple[str, dict[int, str]]:
 def _blocks(asked: Asked) -> list[tuple[str, str]]:
     """The items of a work list of curl, each with its number, which the item itself is freed of."""
     found = []
-    for block in asked.text.partition("\n")[2].split("next\n"):
+    for block in _list(asked).split("next\n"):
         number = _WRITE_OUT.search(block)
         if number is not None:
             found.append((number[1], _WRITE_OUT.sub("", block).strip()))
     return found
+
+
+def _list(asked: Asked) -> str:
+    """What curl was given: all of what was sent but the command that it was sent to."""
+    return asked.text.partition("\n")[2]
 
 
 def _command_id(text: str) -> str:
