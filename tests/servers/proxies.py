@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servers.processes import Daemon, MissingProgramError, find_program, free_port
-from servers.tls import HOST
+from servers.tls import HOST, Certificate
 
 MITMDUMP = "AZPREFLIGHT_MITMDUMP"
 """Variable with the path of mitmdump, which has an environment of its own: its dependencies are not ours."""
@@ -87,6 +87,19 @@ def wanting_a_password(folder: Path) -> Iterator[Proxy]:
 
     with _running(folder, command, lambda: True) as port:
         yield Proxy(f"http://{HOST}:{port}")
+
+
+@contextlib.contextmanager
+def over_tls(folder: Path, certificate: Certificate) -> Iterator[Proxy]:
+    """proxy.py without a password, spoken to over TLS."""
+
+    def command(port: int) -> list[str]:
+        listen = ["--hostname", HOST, "--port", str(port), "--num-workers", "1", "--num-acceptors", "1"]
+        start = [sys.executable, "-m", "proxy", *listen, "--data-dir", str(folder / "data"), "--log-level", "e"]
+        return [*start, "--cert-file", str(certificate.certificate), "--key-file", str(certificate.key)]
+
+    with _running(folder, command, lambda: True) as port:
+        yield Proxy(f"https://localhost:{port}")
 
 
 @contextlib.contextmanager

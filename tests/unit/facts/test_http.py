@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,9 +20,10 @@ from azpreflight.facts.observation import Status
 from azpreflight.facts.query import HttpQuery
 from azpreflight.packs.load import load_packs
 from azpreflight.site.model import Proxy
-from conftest import needed
 from servers.outside import black_hole
-from servers.processes import Daemon, environment, free_port
+from servers.processes import environment
+from servers.proxies import Proxy as ProxyServer
+from servers.proxies import inspecting, over_tls, refusing
 from servers.tls import HOST, Authority, OddPorts, TlsServers
 from unit.facts.asked import answering, collected, rows_of, site_of
 
@@ -234,38 +234,22 @@ def test_a_query_by_table_asks_for_every_endpoint_of_it_that_can_be_probed() -> 
     assert by_host["aka.ms"] == "http://proxy.example:3128"
 
 
-@pytest.fixture(scope="module")
-def tinyproxy(tmp_path_factory: pytest.TempPathFactory, tls_servers: TlsServers) -> Iterator[str]:
-    """A proxy without a login, which lets CONNECT go to some ports alone."""
-    program, folder, port = needed("tinyproxy", "tinyproxy"), tmp_path_factory.mktemp("tinyproxy"), free_port()
-    allowed = [tls_servers.port(name) for name in ("modern", "expired", "closed", "forbidden")]
-    lines = [f"Port {port}", f"Listen {HOST}", "Timeout 20", f'LogFile "{folder}/tinyproxy.log"', f"Allow {HOST}"]
-    lines += [f"ConnectPort {each}" for each in allowed]
-    (folder / "tinyproxy.conf").write_text("\n".join(lines) + "\n")
-    daemon = Daemon([program, "-d", "-c", str(folder / "tinyproxy.conf")], folder)
-    daemon.start(lambda: listens(port))
-    yield f"http://{HOST}:{port}"
-    daemon.stop()
-
-
-def listens(port: int) -> bool:
-    import socket
-
-    try:
-        socket.create_connection((HOST, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
 def through(proxy: str) -> Proxy:
     return Proxy(http=proxy, https=proxy)
 
 
-def test_through_a_proxy_the_endpoint_is_told_from_the_proxy(tls_servers: TlsServers, tinyproxy: str) -> None:
-    proxy = through(tinyproxy)
+@pytest.fixture(scope="module")
+def some_ports(tmp_path_factory: pytest.TempPathFactory, tls_servers: TlsServers, tinyproxy: str) -> Iterator[str]:
+    """A proxy that lets CONNECT go to some ports alone."""
+    allowed = [tls_servers.port(name) for name in ("modern", "expired", "closed", "forbidden")]
+    with refusing(tmp_path_factory.mktemp("tinyproxy"), *allowed) as proxy:
+        yield proxy.url
+
+
+def test_through_a_proxy_the_endpoint_is_told_from_the_proxy(tls_servers: TlsServers, some_ports: str) -> None:
+    proxy = through(some_ports)
     good = row_of(tls_servers.url("modern"), proxy)
-    assert (told(good), good["connect_code"], good["proxy"]) == ((True, 200, 0), 200, tinyproxy)
+    assert (told(good), good["connect_code"], good["proxy"]) == ((True, 200, 0), 200, some_ports)
     assert good["chain"][0]["common_name"] == "localhost"
     assert row_of(tls_servers.url("forbidden"), proxy)["http_code"] == 403
     expired = row_of(tls_servers.url("expired"), proxy)
@@ -280,36 +264,27 @@ def test_through_a_proxy_the_endpoint_is_told_from_the_proxy(tls_servers: TlsSer
     assert (told(plain), plain["connect_code"], plain["chain"]) == ((True, 200, 0), 0, None)
 
 
-@pytest.fixture(scope="module")
-def locked_proxy(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[tuple[str, str]]:
-    """proxy.py with a login, and without one behind TLS."""
-    folder = tmp_path_factory.mktemp("proxy")
-    files = authority.issue("localhost", HOST)
-    ports = (free_port(), free_port())
-    base = [sys.executable, "-m", "proxy", "--hostname", HOST, "--num-workers", "1", "--num-acceptors", "1"]
-    login = [*base, "--port", str(ports[0]), "--basic-auth", "somebody:secret"]
-    tls = [*base, "--port", str(ports[1]), "--cert-file", str(files.certificate), "--key-file", str(files.key)]
-    daemons = []
-    for name, command, port in (("login", login, ports[0]), ("tls", tls, ports[1])):
-        (folder / name).mkdir()
-        daemons.append(Daemon([*command, "--data-dir", str(folder / name)], folder / name))
-        daemons[-1].start(lambda port=port: listens(port))  # type: ignore[misc]
-    yield f"http://{HOST}:{ports[0]}", f"https://localhost:{ports[1]}"
-    for daemon in daemons:
-        daemon.stop()
-
-
-def test_a_proxy_that_wants_a_login(tls_servers: TlsServers, locked_proxy: tuple[str, str]) -> None:
-    row = row_of(tls_servers.url("modern"), through(locked_proxy[0]))
+def test_a_proxy_that_wants_a_login(tls_servers: TlsServers, login_proxy: ProxyServer) -> None:
+    row = row_of(tls_servers.url("modern"), through(login_proxy.url))
     assert (told(row), row["connect_code"]) == ((True, 0, 56), 407)
     assert row["error"] == "the proxy answered 407 to CONNECT"
-    assert row_of(tls_servers.url("http"), through(locked_proxy[0]))["http_code"] == 407
+    assert row_of(tls_servers.url("http"), through(login_proxy.url))["http_code"] == 407
 
 
-def test_a_proxy_that_is_spoken_to_over_tls(tls_servers: TlsServers, locked_proxy: tuple[str, str]) -> None:
-    row = row_of(tls_servers.url("modern"), through(locked_proxy[1]))
+def test_a_proxy_that_is_spoken_to_over_tls(tls_servers: TlsServers, authority: Authority, tmp_path: Path) -> None:
+    with over_tls(tmp_path, authority.issue("localhost")) as proxy:
+        row = row_of(tls_servers.url("modern"), through(proxy.url))
     assert (told(row), row["connect_code"]) == ((True, 200, 0), 200)
     assert "service.example" in row["chain"][0]["names"]
+
+
+def test_a_proxy_that_inspects_is_seen_by_its_own_authority(
+    tls_servers: TlsServers, authority: Authority, tmp_path: Path, mitmproxy: str
+) -> None:
+    with inspecting(tmp_path, authority.file) as proxy:
+        row = row_of(tls_servers.url("modern"), through(proxy.url))
+    assert (told(row), row["connect_code"]) == ((True, 0, 60), 200)
+    assert row["chain"][0]["issuer_name"] == "mitmproxy"
 
 
 @pytest.mark.parametrize(

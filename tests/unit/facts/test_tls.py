@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azpreflight.facts import tcp, words
@@ -334,6 +334,7 @@ class Saying:
 _RECORDS = st.sampled_from([b"\x15\x03\x03\x00\x02", b"\x16\x03\x01", hello(b"\x03\x03"), b"\x03\x00\x00\x13\x0e\xd0"])
 
 
+@settings(deadline=None)
 @given(
     parts=st.lists(st.binary(min_size=1, max_size=40) | _RECORDS, max_size=4),
     version=st.sampled_from(ALL),
