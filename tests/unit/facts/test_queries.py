@@ -103,6 +103,11 @@ def test_every_query_is_valid() -> None:
             {"from": "method", "namespace": "root/cimv2", "class": "Win32_OperatingSystem", "method": "Reboot"},
             "not on the list of reading methods",
         ),
+        (
+            {"from": "dns", "names": [{"fact": "directory.root", "property": "dnsHostName"}], "type": "A"},
+            "from the site or from a DNS fact",
+        ),
+        ({"from": "dns", "names": [{"fact": "dns.controllers", "property": "targets"}], "type": "A"}, "controller"),
     ],
 )
 def test_a_query_that_names_what_does_not_exist_or_would_write_is_refused(read: dict[str, Any], says: str) -> None:
@@ -197,7 +202,7 @@ def test_every_query_says_what_it_rests_on() -> None:
 
 def test_what_rests_on_another_fact_is_asked_over_cim() -> None:
     """Programs run in one chain, before it is known what other facts say."""
-    conditional = {name: query for name, query in PACKS.queries.items() if query.depends_on}
+    conditional = {name: query for name, query in PACKS.queries.items() if query.depends_on and not query.of_site}
     assert [name for name, q in conditional.items() if not isinstance(q.read, (CimQuery, MethodQuery))] == []
 
 
