@@ -174,7 +174,8 @@ def _read(query: Query) -> str:
             return f"`curl.exe`: {'; '.join([*table, *urls, *tcp])}{tls}"
         case DnsQuery() as read:
             tcp = " over TCP" if read.transport == "tcp" else ""
-            return f"DNS{tcp}, type {read.type} from `{read.servers}`: {_ticked(read.names)}"
+            names = [f"{name.property} of {name.fact}" if isinstance(name, FromFact) else name for name in read.names]
+            return f"DNS{tcp}, type {read.type} from `{read.servers}`: {_ticked(names)}"
         case TcpQuery() as read:
             return f"TCP {', '.join(map(str, read.ports))} of {_ticked(read.hosts)}"
         case TlsQuery() as read:

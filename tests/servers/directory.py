@@ -106,6 +106,11 @@ class Administrator:
         """Add entries in SDDL, such as `(A;CI;GA;;;S-1-5-11)`, to the rights on an object."""
         self._grant(dn, "".join(entries))
 
+    def protect(self, dn: str, descriptor: bytes) -> None:
+        """Put another list of entries in place of the rights on an object."""
+        self._ldap.modify(dn, {_DESCRIPTOR: [(ldap3.MODIFY_REPLACE, [descriptor])]}, controls=_DACL)
+        self._done()
+
     @contextlib.contextmanager
     def granted(self, dn: str, *entries: str) -> Iterator[None]:
         """For a while, further entries in the rights on an object."""
@@ -114,7 +119,7 @@ class Administrator:
         try:
             yield
         finally:
-            self._describe(dn, before)
+            self.protect(dn, before)
 
     @contextlib.contextmanager
     def handed_over(self, dn: str, holder: str, other: str) -> Iterator[None]:
@@ -122,15 +127,11 @@ class Administrator:
         [before] = self.raw(dn, _DESCRIPTOR)
         ends = [struct.pack("<I", int(sid.rpartition("-")[2])) for sid in (holder, other)]
         [domain] = self.raw(ROOT, "objectSid")
-        self._describe(dn, before.replace(domain[8:] + ends[0], domain[8:] + ends[1]))
+        self.protect(dn, before.replace(domain[8:] + ends[0], domain[8:] + ends[1]))
         try:
             yield
         finally:
-            self._describe(dn, before)
-
-    def _describe(self, dn: str, descriptor: bytes) -> None:
-        self._ldap.modify(dn, {_DESCRIPTOR: [(ldap3.MODIFY_REPLACE, [descriptor])]}, controls=_DACL)
-        self._done()
+            self.protect(dn, before)
 
     @contextlib.contextmanager
     def changed(self, dn: str, attribute: str, *values: object, afterwards: object = None) -> Iterator[None]:

@@ -17,6 +17,7 @@ from azpreflight.checks.access_control import (
     EVERY_LOGON,
     FULL_CONTROL,
     LIST_CONTENTS,
+    ORGANIZATIONAL_UNIT,
     OWNER_RIGHTS,
     READ_CONTROL,
     READ_PROPERTY,
@@ -32,11 +33,11 @@ USER, GROUP, OTHER = "S-1-5-21-1-2-3-1104", "S-1-5-21-1-2-3-1150", "S-1-5-21-1-2
 SIDS = EVERY_LOGON | {USER, GROUP}
 USERS = "bf967aba-0de6-11d0-a285-00aa003049e2"
 
-CREATE = Right("create computers", CREATE_CHILD, object_type=COMPUTER)
-BOTH = Right("create and delete computers", CREATE_CHILD | DELETE_CHILD, object_type=COMPUTER)
-READ = Right("read", READ_PROPERTY)
-PERMISSIONS = Right("read permissions", READ_CONTROL)
-BELOW = Right("control recovery objects", FULL_CONTROL, below=RECOVERY)
+CREATE = Right("create computers", CREATE_CHILD, COMPUTER)
+BOTH = Right("create and delete computers", CREATE_CHILD | DELETE_CHILD, COMPUTER)
+READ = Right("read", READ_PROPERTY, ORGANIZATIONAL_UNIT)
+PERMISSIONS = Right("read permissions", READ_CONTROL, ORGANIZATIONAL_UNIT)
+BELOW = Right("control recovery objects", FULL_CONTROL, RECOVERY, below=True)
 
 
 def ace(**changes: Any) -> Ace:
@@ -82,6 +83,11 @@ class TestTheObjectItself:
     def test_children_of_another_class_are_not_enough(self) -> None:
         assert not has(CREATE, ace(mask=CREATE_CHILD, object_type=USERS))
 
+    def test_an_entry_for_the_class_of_the_object_is_one_for_the_whole_object(self) -> None:
+        assert has(READ, ace(mask=READ_PROPERTY, object_type=ORGANIZATIONAL_UNIT))
+        assert not has(READ, deny(mask=READ_PROPERTY, object_type=ORGANIZATIONAL_UNIT), ace())
+        assert not has(CREATE, ace(mask=CREATE_CHILD, object_type=ORGANIZATIONAL_UNIT))
+
     def test_a_single_property_is_not_all_of_them(self) -> None:
         assert not has(READ, ace(mask=READ_PROPERTY, object_type=USERS))
 
@@ -106,7 +112,7 @@ class TestTheObjectItself:
             (0x10000000, CREATE, True),
             (0x80000000, READ, True),
             (0x80000000, CREATE, False),
-            (0x20000000, Right("list", LIST_CONTENTS), True),
+            (0x20000000, Right("list", LIST_CONTENTS, ORGANIZATIONAL_UNIT), True),
             (0x20000000, READ, False),
             (0x40000000, PERMISSIONS, True),
             (0x40000000, READ, False),
@@ -164,7 +170,7 @@ class TestBelow:
             ace(inherited_object_type=COMPUTER),
             ace(no_propagate=True),
             ace(mask=READ_PROPERTY),
-            ace(object_type=RECOVERY),
+            ace(object_type=COMPUTER),
         ],
     )
     def test_what_does_not_reach_it_is_not_enough(self, given: Ace) -> None:
@@ -195,7 +201,7 @@ class TestOwner:
         assert not has(READ, ace(sid=OWNER_RIGHTS, mask=READ_PROPERTY))
 
     def test_owning_the_object_says_nothing_of_what_is_below(self) -> None:
-        assert not has(Right("read permissions below", READ_CONTROL, below=RECOVERY), owner=USER)
+        assert not has(Right("read permissions below", READ_CONTROL, RECOVERY, below=True), owner=USER)
 
 
 ACES = st.builds(

@@ -120,9 +120,22 @@ def healthy() -> Facts:
                 "error": None,
                 "authoritative": True,
                 "answers": [f"0 100 {port} dc1.corp.example."],
+                "targets": ["dc1.corp.example"],
             }
             for server in SERVERS
             for name, port in SERVICES
+        ],
+        "dns.controller_addresses": [
+            {
+                "server": server,
+                "name": "dc1.corp.example",
+                "type": "A",
+                "rcode": "NOERROR",
+                "error": None,
+                "authoritative": True,
+                "answers": ["192.0.2.60"],
+            }
+            for server in SERVERS
         ],
         "directory.ports": [],
         "reach.directory": [
@@ -202,7 +215,7 @@ def elsewhere(facts: Facts) -> None:
 def no_pdc(facts: Facts) -> None:
     for answer in facts["dns.controller_services"]:
         if answer["name"].startswith("_ldap._tcp.pdc") and answer["server"] == SERVERS[1]:
-            answer.update(rcode="NXDOMAIN", answers=[])
+            answer.update(rcode="NXDOMAIN", answers=[], targets=[])
 
 
 MISTAKES: dict[str, tuple[str, Mistake]] = {
@@ -237,6 +250,10 @@ MISTAKES: dict[str, tuple[str, Mistake]] = {
     ),
     "a computer of the name elsewhere": ("AZL-ADS-012", elsewhere),
     "a record of the PDC is missing": ("AZL-ADS-013", no_pdc),
+    "a controller does not resolve": (
+        "AZL-ADS-013",
+        lambda facts: facts["dns.controller_addresses"][1].update(rcode="NXDOMAIN", answers=[]),
+    ),
     "a port is blocked": (
         "AZL-ADS-014",
         lambda facts: facts["reach.directory"][-1].update(connected=False, exit_code=28, error="timed out"),

@@ -199,7 +199,10 @@ def test_the_plan_names_every_request_and_contacts_nobody(typed: Typed) -> None:
     assert "select Name,SID" in done.out
     assert "reg.exe query" in done.out
     assert "https://management.azure.com/" in done.out
+    assert "192.0.2.53: management.azure.com A\n" in done.out
+    assert "192.0.2.53: management.azure.com A over TCP\n" in done.out
     document = json.loads(typed("plan", "site.yaml", "--json", "-").out)
+    assert len(document["questions"]) == len(set(document["questions"]))
     assert {request["operation"] for requests in document["requests"].values() for request in requests} <= {
         *("Enumerate", "Get", "Command", "none"),
     }

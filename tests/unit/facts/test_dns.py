@@ -27,7 +27,7 @@ from azpreflight.facts.collection import Collection
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.dns import DnsSource, Question, questions_of
 from azpreflight.facts.observation import Observation, Status
-from azpreflight.facts.query import DnsQuery, Query, WinrmQuery
+from azpreflight.facts.query import DnsQuery, FromFact, Query, WinrmQuery
 from azpreflight.model import Phase, Profile, Sureness
 from azpreflight.site.model import Cluster, Dns, Network, Node, Site
 from servers.dns import (
@@ -59,7 +59,7 @@ def site(*servers: str) -> Site:
     )
 
 
-def query(*names: str, kind: Any = "A", **read: Any) -> Query:
+def query(*names: str | FromFact, kind: Any = "A", **read: Any) -> Query:
     return Query(read=DnsQuery(names=names, type=kind, **read), title="t", sureness=Sureness.DOCUMENTED, basis="b")
 
 
@@ -173,7 +173,27 @@ def test_every_type_is_answered_with_its_own_data(
     dns_server: DnsServer, kind: str, name: str, answers: list[str]
 ) -> None:
     row = row_from(dns_server.reached_at({SERVER: "authoritative"}), name, kind)
-    assert row == answered(name=name, type=kind, answers=answers)
+    expected = {"targets": ["azl-n01.edge.example"]} if kind == "SRV" else {}
+    assert row == answered(name=name, type=kind, answers=answers, **expected)
+
+
+def test_the_hosts_of_a_service_are_asked_for_in_turn(dns_server: DnsServer) -> None:
+    targets = FromFact(fact="services", property="targets")
+    queries = {"addresses": query(targets), "services": query("_ldap._tcp.edge.example", kind="SRV")}
+    found = collect(queries, [SERVER], dns_server.reached_at({SERVER: "authoritative"}))
+    assert found["addresses"].value == [answered(name="azl-n01.edge.example")]
+
+
+def test_hosts_of_a_service_that_nobody_knows_are_not_asked_for(dns_server: DnsServer) -> None:
+    targets = FromFact(fact="services", property="targets")
+    queries = {"addresses": query(targets), "services": query("_ldap._tcp.other.example", kind="SRV")}
+    found = collect(queries, [SERVER], dns_server.reached_at({SERVER: "authoritative"}))
+    assert found["addresses"].status is Status.NOT_ASKED
+
+
+def test_before_anything_is_asked_names_of_other_answers_are_words() -> None:
+    read = DnsQuery(names=(FromFact(fact="services", property="targets"),), type="A")
+    assert [str(question) for question in questions_of(read, site(SERVER))] == [f"{SERVER}: <targets of services> A"]
 
 
 def test_an_answer_too_long_for_a_datagram_comes_over_tcp(dns_server: DnsServer) -> None:

@@ -1,7 +1,7 @@
 """Security descriptors of the directory: which rights a set of SIDs has, as the directory itself works it out.
 
 Entries count in the order in which they are stored; for each right the first that speaks of it decides (MS-DTYP
-2.5.3.2, MS-ADTS 5.1.3.3). Entries on single properties do not touch a right that is asked for without a type.
+2.5.3.2, MS-ADTS 5.1.3.3). Entries on single properties do not touch a right on the whole object.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ FULL_CONTROL = 0xF01FF
 
 COMPUTER = "bf967a86-0de6-11d0-a285-00aa003049e2"
 """The class `computer`."""
+ORGANIZATIONAL_UNIT = "bf967aa5-0de6-11d0-a285-00aa003049e2"
+"""The class `organizationalUnit`."""
 RECOVERY = "ea715d30-8f53-40d0-bd1e-6109186d782c"
 """The class `msFVE-RecoveryInformation`, of objects with the recovery passwords of BitLocker."""
 
@@ -72,14 +74,15 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
 class Right(NamedTuple):
     """Something that somebody may need to do.
 
-    words: what that is, behind "may not". mask: the rights of which all are needed. object_type: of the children that
-    are made or deleted. below: the class of the objects below, where it is about these; None for the object itself.
+    words: what that is, behind "may not". mask: the rights of which all are needed. object_type: the class of children,
+    where it is about making or deleting them, else the class of the object itself; an entry for that class is one for
+    the whole object. below: whether it is about objects of that class below, and not about the object itself.
     """
 
     words: str
     mask: int
-    object_type: str | None = None
-    below: str | None = None
+    object_type: str
+    below: bool = False
 
 
 class Decision(NamedTuple):
@@ -109,7 +112,7 @@ def decide(descriptor: Descriptor, sids: frozenset[str], right: Right) -> Decisi
     needed = right.mask
     if owns:
         token.add(OWNER_RIGHTS)
-        if right.below is None and not any(ace.sid.upper() == OWNER_RIGHTS for ace in descriptor.dacl):
+        if not right.below and not any(ace.sid.upper() == OWNER_RIGHTS for ace in descriptor.dacl):
             needed &= ~(READ_CONTROL | WRITE_DAC)
     for ace in descriptor.dacl:
         if not needed:
@@ -126,12 +129,12 @@ def _concerns(ace: Ace, right: Right) -> bool:
     """Whether an entry has a say about the kind of object that the right is about."""
     if ace.object_type is not None and not _same_guid(ace.object_type, right.object_type):
         return False
-    if right.below is None:
+    if not right.below:
         return not ace.inherit_only
     # A right that ends with the children does not hold for all below; a prohibition that does so holds for some.
     reaches = ace.container_inherit and not (ace.no_propagate and ace.type == "allow")
-    return reaches and (ace.inherited_object_type is None or _same_guid(ace.inherited_object_type, right.below))
+    return reaches and (ace.inherited_object_type is None or _same_guid(ace.inherited_object_type, right.object_type))
 
 
-def _same_guid(left: str, right: str | None) -> bool:
-    return right is not None and left.strip("{}").casefold() == right.strip("{}").casefold()
+def _same_guid(left: str, right: str) -> bool:
+    return left.strip("{}").casefold() == right.strip("{}").casefold()

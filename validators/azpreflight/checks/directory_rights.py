@@ -11,6 +11,7 @@ from azpreflight.checks.access_control import (
     EVERY_LOGON,
     FULL_CONTROL,
     LIST_CONTENTS,
+    ORGANIZATIONAL_UNIT,
     READ_CONTROL,
     READ_PROPERTY,
     RECOVERY,
@@ -43,18 +44,18 @@ RIGHTS = "directory.ou_rights"
 COMPUTER_TOKENS = "directory.computer_tokens"
 
 OF_DEPLOYMENT_USER = (
-    Right("create computers", CREATE_CHILD, object_type=COMPUTER),
-    Right("delete computers", DELETE_CHILD, object_type=COMPUTER),
-    Right("list its contents", LIST_CONTENTS),
-    Right("read its properties", READ_PROPERTY),
-    Right("read its permissions", READ_CONTROL),
-    Right("fully control BitLocker recovery objects below it", FULL_CONTROL, below=RECOVERY),
+    Right("create computers", CREATE_CHILD, COMPUTER),
+    Right("delete computers", DELETE_CHILD, COMPUTER),
+    Right("list its contents", LIST_CONTENTS, ORGANIZATIONAL_UNIT),
+    Right("read its properties", READ_PROPERTY, ORGANIZATIONAL_UNIT),
+    Right("read its permissions", READ_CONTROL, ORGANIZATIONAL_UNIT),
+    Right("fully control BitLocker recovery objects below it", FULL_CONTROL, RECOVERY, below=True),
 )
 """What a deployment does there. Full control of the OU and all below is more, and holds all of these."""
 
 OF_CLUSTER = (
-    Right("create computers", CREATE_CHILD, object_type=COMPUTER),
-    Right("read its properties", READ_PROPERTY),
+    Right("create computers", CREATE_CHILD, COMPUTER),
+    Right("read its properties", READ_PROPERTY, ORGANIZATIONAL_UNIT),
 )
 
 

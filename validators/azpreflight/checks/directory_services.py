@@ -15,12 +15,14 @@ from azpreflight.checks.directory_rows import ROOT, is_observed, name_of, number
 from azpreflight.checks.dns_answers import Asked, on_each_server
 from azpreflight.checks.dns_servers import declared_servers
 from azpreflight.checks.interfaces import management_interface, on_interface
-from azpreflight.checks.view import NotApplicable, Row, View
+from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
+from azpreflight.facts.observation import Status
 from azpreflight.model import Finding, Frozen, Outcome, Value
 from azpreflight.site.model import Port
 from azpreflight.site.references import resolve
 
 SERVICES = "dns.controller_services"
+ADDRESSES = "dns.controller_addresses"
 FROM_NODE = "reach.directory"
 FROM_OPERATOR = "directory.ports"
 NODE_TIME = "time.domain"
@@ -32,7 +34,7 @@ NAME_UNKNOWN, REFUSED, TIMED_OUT = 6, 7, 28
 """Exit codes of curl for a connection that did not come about."""
 DNS_PORT = 53
 
-_SRV = re.compile(r"[0-9]+ [0-9]+ (?P<port>[0-9]+) (?P<target>\S+)")
+_SRV = re.compile(r"[0-9]+ [0-9]+ [0-9]+ \S+")
 _OFFSET = re.compile(r"^[0-9:]+, *(?P<seconds>[+-][0-9]+[.,][0-9]+)s", re.MULTILINE)
 
 
@@ -55,9 +57,9 @@ class Level(Frozen, kw_only=True):
     least: Annotated[int, Meta(ge=0)] = 7
 
 
-@check("directory.controllers_in_dns", SERVICES, ROOT)
+@check("directory.controllers_in_dns", SERVICES, ADDRESSES, ROOT)
 def controllers_in_dns(view: View, _: NoParameters) -> Iterator[Finding]:
-    """Every declared DNS server knows the records by which controllers, the PDC, Kerberos and the catalog are found."""
+    """Every declared DNS server knows where controllers, PDC, Kerberos and catalog are, and resolves what it says."""
     if not view.site.directory.domain:
         raise NotApplicable("the site does not declare directory.domain")
     declared_servers(view)
@@ -68,18 +70,36 @@ def controllers_in_dns(view: View, _: NoParameters) -> Iterator[Finding]:
         else:
             yield from on_each_server(view, SERVICES, Asked(name, "SRV"), _service)
     yield from _catalog(view, catalogs)
+    for target in _targets(view):
+        yield from on_each_server(view, ADDRESSES, Asked(target, "A"), _resolves)
+
+
+def _targets(view: View) -> list[str]:
+    """The controllers that the records name, each once."""
+    found: set[str] = set()
+    for row in view.rows(SERVICES):
+        targets = row["targets"]
+        if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
+            reason = f"where {row['name']} leads is not told: {targets}"
+            raise NotObserved(SERVICES, view.site.name, Status.FAILED, reason)
+        found |= {target.casefold() for target in targets}
+    return sorted(found)
+
+
+def _resolves(row: Row, subject: str) -> Finding:
+    answers = row["answers"]
+    return passed(subject, f"{row['server']} resolves {row['name']} to {', '.join(answers)}", actual=answers)
 
 
 def _service(row: Row, subject: str) -> Finding:
     """The finding on answers to a question for a service. A dot as target says that there is none."""
-    matches = [_SRV.fullmatch(text) for text in row["answers"]]
-    if not all(matches):
+    if not all(map(_SRV.fullmatch, row["answers"])):
         return unjudged(subject, f"{row['server']} answers for {row['name']} what is no service: {row['answers']}")
-    targets = sorted({match["target"].rstrip(".") for match in matches if match is not None})
+    targets = row["targets"]
     return judged(
-        targets != [""],
+        bool(targets),
         subject,
-        if_good=f"{row['server']} leads {row['name']} to {', '.join(targets)}",
+        if_good=f"{row['server']} leads {row['name']} to {', '.join(map(str, targets))}",
         if_bad=f"{row['server']} says that nobody serves {row['name']}",
         expected="a target",
         actual=targets,

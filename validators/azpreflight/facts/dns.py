@@ -4,13 +4,13 @@ A fact is one row for each server and name, whatever became of the question: `se
 `rcode` in words, None without an answer; `error`, None with one; `authoritative`; `transport`, the one that the row
 speaks of; `truncated`, whether an answer over UDP was cut, so that TCP had to follow; `aliases`, the names to which the
 asked one leads one after the other (CNAME); `answers`, the data of the records of the wanted type, sorted, at the end
-of any chain of aliases. Rows are the same from run to run as long as the servers are: no port, time or identifier
-enters them.
+of any chain of aliases; for SRV records `targets`, the hosts that they lead to. Rows are the same from run to run as
+long as the servers are: no port, time or identifier enters them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +24,7 @@ from azpreflight.facts.collection import Collection, Keep, unobserved, utc_now
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.dns_wire import CLOSED, CUT_SHORT, TIMEOUT, address_of, ask, request_of
 from azpreflight.facts.observation import Observation, Status
-from azpreflight.facts.query import DnsQuery, SiteRead
+from azpreflight.facts.query import DnsQuery, FromFact, Query, SiteRead
 from azpreflight.model import Value
 from azpreflight.site.model import Site
 from azpreflight.site.references import REFERENCES, resolve
@@ -33,6 +33,8 @@ SOURCE = "dns"
 PARALLEL = 64
 ANSWERS_KEPT = 200
 ALIASES_KEPT = 20
+TARGETS_KEPT = 16
+"""A large domain has hundreds of controllers; a sample of them is asked for."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,30 @@ class Question:
         return f"{self.server}: {self.name} {self.type}{' over TCP' if self.transport == 'tcp' else ''}"
 
 
-def questions_of(read: DnsQuery, site: Site) -> list[Question]:
-    """What a query asks, every server in turn; empty when servers or names are not declared."""
-    names = [name for given in read.names for name in (resolve(given, site, None) if given in REFERENCES else (given,))]
+def questions_of(read: DnsQuery, site: Site, observations: Mapping[str, Observation] | None = None) -> list[Question]:
+    """What a query asks, every server in turn; empty when servers or names are not declared, or not known.
+
+    Args:
+        read: the query.
+        site: the declaration.
+        observations: of the facts that names come from; None before anything was asked, when these stand as words in
+            angle brackets.
+    """
+    names = [name for given in read.names for name in _names(given, site, observations)]
     servers = dict.fromkeys(resolve(read.servers, site, None))
     distinct = dict.fromkeys(name.rstrip(".") for name in names)
     return [Question(server, name, read.type, read.transport) for name in distinct for server in servers]
+
+
+def _names(given: str | FromFact, site: Site, observations: Mapping[str, Observation] | None) -> Iterable[str]:
+    if isinstance(given, str):
+        return resolve(given, site, None) if given in REFERENCES else (given,)
+    if observations is None:
+        return (f"<{given.property} of {given.fact}>",)
+    observation = observations.get(given.fact)
+    rows = observation.value if observation is not None and observation.status is Status.OBSERVED else []
+    values = [row[given.property] for row in rows]
+    return (name for value in values for name in (value if isinstance(value, list) else [value]))
 
 
 @dataclass(frozen=True)
@@ -74,39 +94,27 @@ class DnsSource:
         A server that was not given its time because the deadline passed has not failed to answer: its row says so, and
         a fact of which no row says more is not observed.
         """
-        wanted = {
-            name: questions_of(query.read, collection.site)
-            for name, query in collection.of_kinds(self.reads).items()
-            if isinstance(query.read, DnsQuery)
-        }
-        rows = self._rows([question for found in wanted.values() for question in found], deadline)
-        target = collection.site.name
-        for name, found in wanted.items():
-            if not found:
-                reason = "the site declares no DNS server, or nothing to ask for"
-                keep(*unobserved([name], target, SOURCE, Status.NOT_ASKED, reason))
-            elif all(rows[question]["error"] == CUT_SHORT for question in found):
-                reason = "the time was over before any DNS server had been given time to answer"
-                keep(*unobserved([name], target, SOURCE, Status.TIMED_OUT, reason))
-            else:
-                keep(
-                    Observation(
-                        fact=name,
-                        target=target,
-                        source=SOURCE,
-                        status=Status.OBSERVED,
-                        observed_at=utc_now(),
-                        value=[rows[question] for question in found],
-                    )
-                )
+        rows: dict[Question, dict[str, Value]] = {}
+        observations: dict[str, Observation] = {}
+        for queries in _rounds(collection.of_kinds(self.reads)):
+            wanted = {
+                name: questions_of(query.read, collection.site, observations)
+                for name, query in queries.items()
+                if isinstance(query.read, DnsQuery)
+            }
+            questions = {question for found in wanted.values() for question in found}
+            rows |= self._rows(questions - rows.keys(), deadline)
+            for name, found in wanted.items():
+                observations[name] = _observation(name, collection.site.name, [rows[question] for question in found])
+                keep(observations[name])
 
     def ask(self, question: Question, deadline: Deadline) -> dict[str, Value]:
         """The row of one question that another source has."""
         return self._row(question, deadline)
 
-    def _rows(self, wanted: list[Question], deadline: Deadline) -> dict[Question, Value]:
+    def _rows(self, wanted: Iterable[Question], deadline: Deadline) -> dict[Question, dict[str, Value]]:
         # Servers alternate, so that a silent one does not occupy every worker.
-        questions = sorted(set(wanted), key=lambda asked: (asked.name, asked.type, asked.transport, asked.server))
+        questions = sorted(wanted, key=lambda asked: (asked.name, asked.type, asked.transport, asked.server))
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="dns") as pool:
             rows = dict(
                 zip(questions, pool.map(lambda question: self._row(question, deadline), questions), strict=True)
@@ -132,6 +140,7 @@ class DnsSource:
             "truncated": False,
             "aliases": [],
             "answers": [],
+            **({"targets": []} if question.type == "SRV" else {}),
         }
         try:
             request = request_of(question.name, question.type)
@@ -152,7 +161,34 @@ class DnsSource:
             "authoritative": bool(reply.message.flags & dns.flags.AA),
             "aliases": aliases,
             "answers": answers,
+            **({"targets": _targets(answers)} if question.type == "SRV" else {}),
         }
+
+
+def _rounds(queries: Mapping[str, Query]) -> Iterable[dict[str, Query]]:
+    """Queries in rounds, each of which rests on earlier ones alone."""
+    rounds: dict[str, int] = {}
+    for name, query in queries.items():
+        rounds[name] = max((rounds[needed] + 1 for needed in query.depends_on if needed in rounds), default=0)
+    for number in sorted(set(rounds.values())):
+        yield {name: query for name, query in queries.items() if rounds[name] == number}
+
+
+def _observation(name: str, target: str, rows: list[dict[str, Value]]) -> Observation:
+    if not rows:
+        reason = "the site declares no DNS server, or nothing to ask for"
+        return unobserved([name], target, SOURCE, Status.NOT_ASKED, reason)[0]
+    if all(row["error"] == CUT_SHORT for row in rows):
+        reason = "the time was over before any DNS server had been given time to answer"
+        return unobserved([name], target, SOURCE, Status.TIMED_OUT, reason)[0]
+    now = utc_now()
+    return Observation(fact=name, target=target, source=SOURCE, status=Status.OBSERVED, observed_at=now, value=rows)
+
+
+def _targets(answers: Iterable[str]) -> list[str]:
+    """The hosts that SRV records lead to. A dot stands for none."""
+    hosts = (answer.rpartition(" ")[2].rstrip(".") for answer in answers)
+    return sorted({host for host in hosts if host})[:TARGETS_KEPT]
 
 
 def _answers(message: dns.message.Message) -> tuple[list[str], list[str]]:

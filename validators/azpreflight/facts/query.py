@@ -100,11 +100,12 @@ class CurlQuery(Frozen, tag_field="from", tag="curl"):
 class DnsQuery(Frozen, tag_field="from", tag="dns"):
     """Names asked of every DNS server, from the machine that runs azpreflight.
 
-    names: references (`site.node_fqdns`) or literal names. servers: a reference to those that are asked.
-    transport: `tcp` for questions that only a TCP connection may carry; over `udp`, TCP follows where an answer is cut.
+    names: references (`site.node_fqdns`), literal names, or values of another DNS fact, each item of a list for itself.
+    servers: a reference to those that are asked. transport: `tcp` for questions that only a TCP connection may carry;
+    over `udp`, TCP follows where an answer is cut.
     """
 
-    names: tuple[str, ...]
+    names: tuple[str | FromFact, ...]
     type: Literal["A", "AAAA", "PTR", "SOA", "NS", "SRV", "CNAME"]
     servers: Reference = "site.dns_servers"
     transport: Literal["udp", "tcp"] = "udp"
@@ -193,4 +194,6 @@ class Query(Frozen, kw_only=True):
         bound = {value.fact for value in self.bind.values() if isinstance(value, FromFact)}
         if isinstance(self.read, MethodQuery):
             bound |= {value.fact for value in self.read.keys.values()}
+        if isinstance(self.read, DnsQuery):
+            bound |= {name.fact for name in self.read.names if isinstance(name, FromFact)}
         return frozenset(bound | ({self.asked_when} if self.asked_when else set()))

@@ -112,12 +112,22 @@ def _query(name: str, query: Query, packs: PackSet) -> Iterator[Problem]:
                 yield unknown("table", read.table, packs.tables_beside(name), where=where)
             yield from _references(read.tcp if isinstance(read, CurlQuery) else (), where)
         case DnsQuery(names=names, servers=servers):
-            yield from _references((*names, servers), where)
+            yield from _references((*(given for given in names if isinstance(given, str)), servers), where)
+            yield from _of_dns(name, names, packs, where)
         case TcpQuery(hosts=hosts) | TlsQuery(hosts=hosts):
             yield from _references(hosts, where)
         case LdapQuery() as read:
             yield from _placeholders(name, query, f"{read.base} {read.filter}", where)
             yield from _attributes(name, read, where)
+
+
+def _of_dns(name: str, names: Iterable[str | FromFact], packs: PackSet, where: str) -> Iterator[Problem]:
+    """Names that come from a fact which another source brings, so that it may not be there in time."""
+    for given in names:
+        source = packs.queries.get(given.fact) if isinstance(given, FromFact) else None
+        if source is not None and not isinstance(source.read, DnsQuery):
+            message = f"{name}: names come from the site or from a DNS fact"
+            yield Problem(code="no-effect", message=message, where=where)
 
 
 def _attributes(name: str, read: LdapQuery, where: str) -> Iterator[Problem]:
