@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -84,6 +85,11 @@ class Administrator:
         self._ldap.delete(dn, controls=[("1.2.840.113556.1.4.805", True, None)])
         self._done()
 
+    def rename(self, dn: str, name: str) -> None:
+        """Give an object another name in its place."""
+        self._ldap.modify_dn(dn, name)
+        self._done()
+
     def sid(self, dn: str) -> str:
         """The SID of an object, as ldap3 reads it."""
         return str(format_sid(self.raw(dn, "objectSid")[0]))  # type: ignore[no-untyped-call]
@@ -116,9 +122,21 @@ class Administrator:
             self.protect(dn, before)
 
     @contextlib.contextmanager
-    def changed(self, dn: str, attribute: str, *values: object) -> Iterator[None]:
-        """For a while, other values of an attribute."""
-        before = self.raw(dn, attribute)
+    def handed_over(self, dn: str, holder: str, other: str) -> Iterator[None]:
+        """For a while, the rights of one SID on an object are those of another of the same domain."""
+        [before] = self.raw(dn, _DESCRIPTOR)
+        ends = [struct.pack("<I", int(sid.rpartition("-")[2])) for sid in (holder, other)]
+        [domain] = self.raw(ROOT, "objectSid")
+        self.protect(dn, before.replace(domain[8:] + ends[0], domain[8:] + ends[1]))
+        try:
+            yield
+        finally:
+            self.protect(dn, before)
+
+    @contextlib.contextmanager
+    def changed(self, dn: str, attribute: str, *values: object, afterwards: object = None) -> Iterator[None]:
+        """For a while, other values of an attribute. afterwards: where the old one cannot be written."""
+        before = [str(afterwards).encode()] if afterwards is not None else self.raw(dn, attribute)
         self.change(dn, attribute, *values)
         try:
             yield

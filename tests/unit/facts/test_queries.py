@@ -13,7 +13,7 @@ import pytest
 from azpreflight.checks.builtin import check_registry
 from azpreflight.documents import read_bytes, read_yaml
 from azpreflight.errors import InputError
-from azpreflight.facts.query import CimQuery, MethodQuery, ProgramQuery, Query, RegistryQuery
+from azpreflight.facts.query import CimQuery, DnsQuery, LdapQuery, MethodQuery, ProgramQuery, Query, RegistryQuery
 from azpreflight.facts.winrm.cim import READING_METHODS
 from azpreflight.facts.winrm.programs import LINE_LIMIT, line_of
 from azpreflight.packs.lint import validate
@@ -104,10 +104,13 @@ def test_every_query_is_valid() -> None:
             "not on the list of reading methods",
         ),
         (
-            {"from": "dns", "names": [{"fact": "directory.root", "property": "dnsHostName"}], "type": "A"},
+            {"from": "dns", "names": [{"fact": "system.os", "property": "CSName"}], "type": "A"},
             "from the site or from a DNS fact",
         ),
         ({"from": "dns", "names": [{"fact": "dns.controllers", "property": "targets"}], "type": "A"}, "controller"),
+        ({"from": "ldap", "base": "domain", "attributes": ["cn", "ms-Mcs-AdmPwd"]}, "holds a secret"),
+        ({"from": "ldap", "base": "domain", "scope": "subtree", "attributes": ["tokenGroups"]}, "scope base"),
+        ({"from": "ldap", "base": "{ou}", "attributes": ["cn"]}, "{ou} is not bound"),
     ],
 )
 def test_a_query_that_names_what_does_not_exist_or_would_write_is_refused(read: dict[str, Any], says: str) -> None:
@@ -200,10 +203,11 @@ def test_every_query_says_what_it_rests_on() -> None:
         assert not query.title.endswith("."), name
 
 
-def test_what_rests_on_another_fact_is_asked_over_cim() -> None:
+def test_what_rests_on_another_fact_is_asked_by_what_asks_one_after_the_other() -> None:
     """Programs run in one chain, before it is known what other facts say."""
-    conditional = {name: query for name, query in PACKS.queries.items() if query.depends_on and not query.of_site}
-    assert [name for name, q in conditional.items() if not isinstance(q.read, (CimQuery, MethodQuery))] == []
+    conditional = {name: query for name, query in PACKS.queries.items() if query.depends_on}
+    in_turn = (CimQuery, MethodQuery, DnsQuery, LdapQuery)
+    assert [name for name, query in conditional.items() if not isinstance(query.read, in_turn)] == []
 
 
 def test_every_condition_of_the_catalogues_is_there_once() -> None:

@@ -49,7 +49,7 @@ def controllers(site: Site, reached_at: ReachedAt, deadline: Deadline) -> Iterat
         yield Place(name, names.address_of(name) if host == name else host, reached_port)
 
 
-def catalog_of(place: Place, settings: Directory, reached_at: ReachedAt) -> Place:
+def catalog_of(place: Place, settings: Directory) -> Place:
     """Where the global catalog of a domain controller is asked.
 
     Raises:

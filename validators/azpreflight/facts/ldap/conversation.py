@@ -112,7 +112,7 @@ class Conversation:
 
     def _of_catalog(self, controller: Controller) -> Controller | WireError:
         try:
-            return self._first(iter([catalog_of(controller.place, self._site.directory, self._reached_at)]))
+            return self._first(iter([catalog_of(controller.place, self._site.directory)]))
         except WireError as error:
             reason = f"no global catalog: {error.reason}; declare a domain controller that is one"
             return WireError(error.status, reason)
