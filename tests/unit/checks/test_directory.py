@@ -436,7 +436,7 @@ def test_policies_of_other_places(mistake: Mistake, outcome: Outcome) -> None:
         (28, None, "drops it"),
         (28, True, "the machine that runs azpreflight does connect"),
         (28, False, "does not connect either (timeout)"),
-        (7, True, "nothing listens; the machine that runs azpreflight does connect"),
+        (7, True, "no packet is lost; the machine that runs azpreflight does connect"),
     ],
 )
 def test_a_second_witness_explains_what_the_node_finds(exit_code: int, witness: bool | None, says: str) -> None:

@@ -157,7 +157,10 @@ def _port(view: View, domain: str, port: int, rows: list[Row]) -> Finding:
         return unjudged(subject, f"{view.node.name} does not resolve {domain}, so that no port could be tried")
     second = _second_opinion(view, domain, port)
     if exit_code == REFUSED:
-        message = f"{subject} refuses the connection of {view.node.name}: the machine is there, and nothing listens"
+        # curl does not tell a host that refuses from a network that says that there is no way to it.
+        message = (
+            f"{subject} refuses {view.node.name}, or there is no way to it: nothing listens, and no packet is lost"
+        )
     else:
         message = f"{subject} does not answer {view.node.name}: a firewall on the way or on the controller drops it"
     if port == DNS_PORT:
