@@ -200,19 +200,11 @@ def test_the_plan_names_every_request_and_contacts_nobody(typed: Typed) -> None:
     assert "select Name,SID" in done.out
     assert "reg.exe query" in done.out
     assert "https://management.azure.com/" in done.out
-<<<<<<< HEAD
     assert "192.0.2.53: management.azure.com A\n" in done.out
     assert "192.0.2.53: management.azure.com A over TCP\n" in done.out
     assert "curl.exe --version" in done.out
     assert "the one that system.environment and proxy.connections tell" in done.out
     assert "Nothing but the GET is sent" in done.out
-=======
-    assert "curl.exe --version" in done.out
-    assert "the one that system.environment and proxy.connections tell" in done.out
-    assert "Nothing but the GET is sent" in done.out
-    assert "192.0.2.53: management.azure.com A\n" in done.out
-    assert "192.0.2.53: management.azure.com A over TCP\n" in done.out
->>>>>>> h-node
     document = json.loads(typed("plan", "site.yaml", "--json", "-").out)
     for questions in document["questions"].values():
         assert len(questions) == len(set(questions))

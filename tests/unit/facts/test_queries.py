@@ -13,7 +13,17 @@ import pytest
 from azpreflight.checks.builtin import check_registry
 from azpreflight.documents import read_bytes, read_yaml
 from azpreflight.errors import InputError
-from azpreflight.facts.query import CimQuery, CurlQuery, MethodQuery, ProgramQuery, ProxyFacts, Query, RegistryQuery
+from azpreflight.facts.query import (
+    CimQuery,
+    CurlQuery,
+    DnsQuery,
+    LdapQuery,
+    MethodQuery,
+    ProgramQuery,
+    ProxyFacts,
+    Query,
+    RegistryQuery,
+)
 from azpreflight.facts.winrm.cim import READING_METHODS
 from azpreflight.facts.winrm.programs import LINE_LIMIT, line_of
 from azpreflight.packs.lint import validate
@@ -116,6 +126,14 @@ def test_every_query_is_valid() -> None:
             "does not read the registry value WinHttpSettings",
         ),
         ({"from": "curl", "tcp": ["site.gateway"], "ports": [22], "proxy_from": proxies()}, "no effect"),
+        (
+            {"from": "dns", "names": [{"fact": "system.os", "property": "CSName"}], "type": "A"},
+            "from the site or from a DNS fact",
+        ),
+        ({"from": "dns", "names": [{"fact": "dns.controllers", "property": "targets"}], "type": "A"}, "controller"),
+        ({"from": "ldap", "base": "domain", "attributes": ["cn", "ms-Mcs-AdmPwd"]}, "holds a secret"),
+        ({"from": "ldap", "base": "domain", "scope": "subtree", "attributes": ["tokenGroups"]}, "scope base"),
+        ({"from": "ldap", "base": "{ou}", "attributes": ["cn"]}, "{ou} is not bound"),
     ],
 )
 def test_a_query_that_names_what_does_not_exist_or_would_write_is_refused(read: dict[str, Any], says: str) -> None:
@@ -208,14 +226,11 @@ def test_every_query_says_what_it_rests_on() -> None:
         assert not query.title.endswith("."), name
 
 
-def test_what_rests_on_another_fact_is_asked_over_cim() -> None:
+def test_what_rests_on_another_fact_is_asked_by_what_asks_one_after_the_other() -> None:
     """Programs run in one chain, before it is known what other facts say. Only curl comes after them."""
     conditional = {name: query for name, query in PACKS.queries.items() if query.depends_on}
-    assert [
-        name
-        for name, q in conditional.items()
-        if not isinstance(q.read, (CimQuery, CurlQuery, MethodQuery, ProxyFacts, CurlQuery))
-    ] == []
+    in_turn = (CimQuery, CurlQuery, MethodQuery, DnsQuery, LdapQuery)
+    assert [name for name, query in conditional.items() if not isinstance(query.read, in_turn)] == []
 
 
 def test_what_goes_out_by_name_takes_the_proxy_of_the_node() -> None:
