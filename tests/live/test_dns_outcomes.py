@@ -54,6 +54,11 @@ VIEWS = {
         [Zone("edge.example", RECORDS), Zone(REVERSE.name, {"12": ["PTR printer.edge.example."]}), *PUBLIC]
     ),
     "forwarding": View(forwards_to="good"),
+    # Domain controllers register the name of the domain.
+    "domain": view(**{"@": ["A 192.0.2.61", "A 192.0.2.62"]}),
+    "domain with an old controller": view(**{"@": ["A 192.0.2.61", "A 192.0.2.69"]}),
+    "domain without nodes": view(azl_n02=None, **{"@": ["A 192.0.2.61", "A 192.0.2.62"]}),
+    "domain without cluster": view(azl_cl01=None, **{"@": ["A 192.0.2.61", "A 192.0.2.62"]}),
 }
 
 
@@ -174,7 +179,7 @@ def test_a_mistake_on_every_server_is_one_rule(network: Network, view: str, rule
 
 def test_a_stale_copy_on_one_of_two_servers_is_told_from_a_wrong_record(network: Network) -> None:
     report = network.judged(network.at("good"), network.at("wrong address"))
-    stale = f"{SECOND} answers 192.0.2.99 for {OTHER_NODE}, not 192.0.2.12, as {FIRST} does: is its copy stale?"
+    stale = f"{SECOND} answers 192.0.2.99 for {OTHER_NODE}, not 192.0.2.12 as {FIRST} does; its copy may be stale"
     assert_fails(report, {"AZL-DNS-007": stale})
 
 
@@ -284,3 +289,23 @@ def test_a_cluster_that_is_its_own_server_asks_forwarders(network: Network) -> N
     assert "suffix of NIC1 is empty, not edge.example" in found.pop("AZL-DNS-011")
     assert found.keys() == {"AZL-DNS-012"}
     assert f"{SECOND} refuses to answer for {MANAGEMENT}" in found["AZL-DNS-012"]
+
+
+@pytest.mark.parametrize(
+    ("second", "phase", "rule", "words"),
+    [
+        ("domain", "pre-deploy", None, ""),
+        ("good", "pre-deploy", "AZL-DNS-020", f"{SECOND} knows edge.example, but no A record of it"),
+        ("domain with an old controller", "pre-deploy", "AZL-DNS-016", f"{SECOND}: 192.0.2.61, 192.0.2.69"),
+        ("domain without cluster", "pre-deploy", "AZL-DNS-021", "AZL-CL01.edge.example does not exist (NXDOMAIN)"),
+        ("domain", "post-deploy", None, ""),
+        ("domain without nodes", "post-deploy", "AZL-DNS-019", f"{SECOND} says that {OTHER_NODE} does not exist"),
+    ],
+)
+def test_an_active_directory_domain(network: Network, second: str, phase: str, rule: str | None, words: str) -> None:
+    def joined(text: str) -> str:
+        text = text.replace("local-identity", "active-directory\ndirectory: {domain: edge.example}")
+        return text.replace("mode: external", "mode: external, dynamic_update: false")
+
+    report = network.judged(network.at("domain"), network.at(second), edit=joined, phase=phase)
+    assert_fails(report, {} if rule is None else {rule: words})

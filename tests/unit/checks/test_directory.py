@@ -349,6 +349,107 @@ def test_a_directory_that_nobody_could_ask_passes_nothing(phase: Phase) -> None:
     assert outcomes(found, Outcome.ERROR) == asked
 
 
+def changed(fact: str, **changes: Any) -> Mistake:
+    """Other values in the first row of a fact."""
+    return lambda facts: facts[fact][0].update(changes)
+
+
+def twice(facts: Facts) -> None:
+    facts["directory.deployment_user"] *= 2
+
+
+@pytest.mark.parametrize(
+    ("mistake", "rules"),
+    [
+        (changed("directory.ou", dn="no name"), {"001", "004", "005", "006", "008"}),
+        (changed("directory.ou", dn=f"OU=other,{DOMAIN}"), {"004", "005", "006", "008"}),
+        (changed("directory.ou", objectClass=None), {"001"}),
+        (changed("directory.deployment_user", sAMAccountName="other"), {"007", "008", "009", "010"}),
+        (changed("directory.deployment_user", objectSid=None), {"008", "009", "010"}),
+        (changed("directory.deployment_user", objectSid="S-1-x"), {"008", "009", "010"}),
+        (twice, {"007", "008", "009", "010"}),
+        (changed("directory.deployment_user_token", dn=f"CN=other,{DOMAIN}"), {"008", "009"}),
+        (changed("directory.deployment_user_token", tokenGroups=[]), {"008", "009"}),
+        (changed("directory.ou_rights", dn=f"OU=other,{DOMAIN}"), {"008"}),
+        (changed("directory.ou_rights", nTSecurityDescriptor={"owner": None, "dacl_present": True}), {"008"}),
+        (changed("directory.ou_parents", gPLink="[LDAP://cn={A};x]"), {"005"}),
+        (changed("directory.upn_holders", objectSid=None), {"010"}),
+        (changed("directory.root", rootDomainNamingContext=None), {"013"}),
+        (changed("dns.controller_services", targets=None), {"013"}),
+        (changed("reach.directory", exit_code=7, connected=None), {"014"}),
+        (changed("time.domain", output="12:00:00, error: 0x800705B4"), {"026"}),
+    ],
+)
+def test_what_is_told_wrongly_is_an_open_question_and_no_failure(mistake: Mistake, rules: set[str]) -> None:
+    facts = healthy()
+    mistake(facts)
+    found = results(facts)
+    # That no such OU is among the answers is the one failure that an answer about another can look like.
+    assert outcomes(found, Outcome.FAIL) <= {"AZL-ADS-001"}
+    assert outcomes(found, Outcome.ERROR) == {f"AZL-ADS-{number}" for number in rules}
+
+
+def policy_of_another_domain(facts: Facts) -> None:
+    row(facts, "ou_parents", gPLink="[LDAP://cn={A},cn=policies,cn=system,DC=example;2]")
+
+
+def site_enforces(subnet: str, place: str | None) -> Mistake:
+    """The subnet belongs to a site with an enforced policy, within a wider one that belongs to another site."""
+
+    def change(facts: Facts) -> None:
+        [policy] = facts["directory.policies"]
+        names = {"narrow": f"CN=narrow,CN=Sites,{DOMAIN}", "wide": f"CN=wide,CN=Sites,{DOMAIN}"}
+        created = "2026-11-01T08:00:00Z"
+        facts["directory.sites"] = [
+            {"dn": names["narrow"], "gPLink": f"[LDAP://{policy['dn']};2]", "whenCreated": created},
+            {"dn": names["wide"], "gPLink": None, "whenCreated": created},
+        ]
+        facts["directory.subnets"] = [
+            {"dn": "CN=1", "cn": "192.0.0.0/16", "siteObject": names["wide"]},
+            {"dn": "CN=2", "cn": subnet, "siteObject": names[place] if place else None},
+            {"dn": "CN=3", "cn": "not a subnet", "siteObject": names["narrow"]},
+        ]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("mistake", "outcome"),
+    [
+        (policy_of_another_domain, Outcome.FAIL),
+        (site_enforces("192.0.2.0/24", "narrow"), Outcome.FAIL),
+        (site_enforces("192.0.2.0/24", "wide"), Outcome.PASS),
+        (site_enforces("198.51.100.0/24", "narrow"), Outcome.PASS),
+        (site_enforces("2001:db8::/32", "narrow"), Outcome.PASS),
+        (site_enforces("192.0.2.0/24", None), Outcome.ERROR),
+    ],
+)
+def test_policies_of_other_places(mistake: Mistake, outcome: Outcome) -> None:
+    facts = healthy()
+    mistake(facts)
+    assert results(facts)["AZL-ADS-005"].outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "witness", "says"),
+    [
+        (28, None, "drops it"),
+        (28, True, "the machine that runs azpreflight does connect"),
+        (28, False, "does not connect either (timeout)"),
+        (7, True, "no packet is lost; the machine that runs azpreflight does connect"),
+    ],
+)
+def test_a_second_witness_explains_what_the_node_finds(exit_code: int, witness: bool | None, says: str) -> None:
+    facts = healthy()
+    facts["reach.directory"][-1].update(connected=False, exit_code=exit_code, error="curl's words")
+    if witness is not None:
+        error = None if witness else "timeout"
+        facts["directory.ports"] = [{"host": "CORP.example", "port": 9389, "connected": witness, "error": error}]
+    result = results(facts)["AZL-ADS-014"]
+    assert result.outcome is Outcome.FAIL
+    assert says in result.message
+
+
 @pytest.mark.parametrize(
     ("text", "links"),
     [

@@ -103,6 +103,11 @@ def test_every_query_is_valid() -> None:
             {"from": "method", "namespace": "root/cimv2", "class": "Win32_OperatingSystem", "method": "Reboot"},
             "not on the list of reading methods",
         ),
+        (
+            {"from": "dns", "names": [{"fact": "system.os", "property": "CSName"}], "type": "A"},
+            "from the site or from a DNS fact",
+        ),
+        ({"from": "dns", "names": [{"fact": "dns.controllers", "property": "targets"}], "type": "A"}, "controller"),
         ({"from": "ldap", "base": "domain", "attributes": ["cn", "ms-Mcs-AdmPwd"]}, "holds a secret"),
         ({"from": "ldap", "base": "domain", "scope": "subtree", "attributes": ["tokenGroups"]}, "scope base"),
         ({"from": "ldap", "base": "{ou}", "attributes": ["cn"]}, "{ou} is not bound"),

@@ -24,7 +24,7 @@ from azpreflight.checks.directory_rows import (
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
 from azpreflight.model import Finding, Value
-from azpreflight.site.references import account_name
+from azpreflight.site.references import account_name, deployment_upn
 
 UPN_HOLDERS = "directory.upn_holders"
 GROUPS_BY_NAME = "directory.deployment_user_groups"
@@ -159,10 +159,9 @@ def deployment_user_name(view: View, _: NoParameters) -> Iterator[Finding]:
 
 
 def _upn(view: View, user: str) -> Iterator[Finding]:
-    domain = view.site.directory.domain
-    if not domain or not user:
+    upn = deployment_upn(view.site)
+    if upn is None:
         return
-    upn = f"{user}@{domain}"
     own = {sid_of(view, USER, row).casefold() for row in found_users(view)}
     holders = entries(view, UPN_HOLDERS)
     others = [(dn, row) for dn, row in holders if not (is_sid(row["objectSid"]) and row["objectSid"].casefold() in own)]

@@ -12,12 +12,10 @@ from azpreflight.checks.accounts import moment
 from azpreflight.checks.agreement import contradict, named_rows, same, told
 from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged, passed, unjudged
 from azpreflight.checks.directory_rows import ROOT, is_observed, name_of, number
-from azpreflight.checks.dns_answers import Asked, on_each_server
+from azpreflight.checks.dns_answers import Asked, answers_about, on_each_server, without_answer
 from azpreflight.checks.dns_servers import declared_servers
-from azpreflight.checks.interfaces import management_interface, on_interface
-from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
-from azpreflight.facts.observation import Status
-from azpreflight.model import Finding, Frozen, Outcome, Value
+from azpreflight.checks.view import NotApplicable, Row, View
+from azpreflight.model import Finding, Frozen, Outcome
 from azpreflight.site.model import Port
 from azpreflight.site.references import resolve
 
@@ -26,9 +24,6 @@ ADDRESSES = "dns.controller_addresses"
 FROM_NODE = "reach.directory"
 FROM_OPERATOR = "directory.ports"
 NODE_TIME = "time.domain"
-DNS_CLIENT = "net.dns_client"
-TCPIP = "system.tcpip"
-DNS_POLICY = "net.dns_policy"
 
 NAME_UNKNOWN, REFUSED, TIMED_OUT = 6, 7, 28
 """Exit codes of curl for a connection that did not come about."""
@@ -68,42 +63,41 @@ def controllers_in_dns(view: View, _: NoParameters) -> Iterator[Finding]:
         if name.startswith("_gc."):
             catalogs.append(name)
         else:
-            yield from on_each_server(view, SERVICES, Asked(name, "SRV"), _service)
+            yield from _service(view, name)
     yield from _catalog(view, catalogs)
-    for target in _targets(view):
-        yield from on_each_server(view, ADDRESSES, Asked(target, "A"), _resolves)
 
 
-def _targets(view: View) -> list[str]:
-    """The controllers that the records name, each once."""
-    found: set[str] = set()
-    for row in view.rows(SERVICES):
-        targets = row["targets"]
-        if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
-            reason = f"where {row['name']} leads is not told: {targets}"
-            raise NotObserved(SERVICES, view.site.name, Status.FAILED, reason)
-        found |= {target.casefold() for target in targets}
-    return sorted(found)
+def _service(view: View, name: str) -> Iterator[Finding]:
+    """One finding for each server on where a service is, and whether that server resolves one of these hosts.
+
+    One that it does not resolve is no failure beside one that it does: of many controllers some are always gone.
+    """
+
+    def judge(row: Row, subject: str) -> Finding:
+        server, targets = row["server"], row["targets"]
+        if not all(map(_SRV.fullmatch, row["answers"])) or not isinstance(targets, list):
+            return unjudged(subject, f"{server} answers for {name} what is no service: {row['answers']}")
+        if not targets:
+            # A dot in place of a host says so.
+            return failed(subject, f"{server} says that nobody serves {name}", expected="a controller", actual=[])
+        outcomes = {target: _resolution(view, server, target) for target in targets}
+        lost = [target for target, outcome in outcomes.items() if outcome is Outcome.FAIL]
+        words = f"{server} leads {name} to {', '.join(map(str, targets))}"
+        words += f", of which it does not resolve {', '.join(lost)}" if lost else ""
+        make = passed if Outcome.PASS in outcomes.values() else failed if len(lost) == len(outcomes) else unjudged
+        words += "; whether it resolves a controller is not known" if make is unjudged else ""
+        return make(subject, words, expected="a controller that resolves", actual=targets)
+
+    yield from on_each_server(view, SERVICES, Asked(name, "SRV"), judge)
 
 
-def _resolves(row: Row, subject: str) -> Finding:
-    answers = row["answers"]
-    return passed(subject, f"{row['server']} resolves {row['name']} to {', '.join(answers)}", actual=answers)
-
-
-def _service(row: Row, subject: str) -> Finding:
-    """The finding on answers to a question for a service. A dot as target says that there is none."""
-    if not all(map(_SRV.fullmatch, row["answers"])):
-        return unjudged(subject, f"{row['server']} answers for {row['name']} what is no service: {row['answers']}")
-    targets = row["targets"]
-    return judged(
-        bool(targets),
-        subject,
-        if_good=f"{row['server']} leads {row['name']} to {', '.join(map(str, targets))}",
-        if_bad=f"{row['server']} says that nobody serves {row['name']}",
-        expected="a target",
-        actual=targets,
-    )
+def _resolution(view: View, server: str, target: str) -> Outcome:
+    """Whether a server resolves the name of a controller."""
+    rows = [row for row in answers_about(view, ADDRESSES, Asked(target, "A")) if row["server"] == server]
+    if not rows or contradict(rows, "rcode", "error", "answers"):
+        return Outcome.ERROR
+    without = without_answer(rows[0], target)
+    return Outcome.PASS if without is None else without.outcome
 
 
 def _catalog(view: View, names: Sequence[str]) -> Iterator[Finding]:
@@ -114,10 +108,10 @@ def _catalog(view: View, names: Sequence[str]) -> Iterator[Finding]:
         if not any(same(name, asked) for asked in names):
             yield unjudged(name, f"the forest is {forest}, and where its catalog is was not asked for")
         else:
-            yield from on_each_server(view, SERVICES, Asked(name, "SRV"), _service)
+            yield from _service(view, name)
         return
     # Which of the names is the forest's is not known: one that leads somewhere is.
-    found = {name: list(on_each_server(view, SERVICES, Asked(name, "SRV"), _service)) for name in names}
+    found = {name: list(_service(view, name)) for name in names}
     good = next((each for each in found.values() if all(one.outcome is Outcome.PASS for one in each)), None)
     if good is not None:
         yield from good
@@ -163,7 +157,10 @@ def _port(view: View, domain: str, port: int, rows: list[Row]) -> Finding:
         return unjudged(subject, f"{view.node.name} does not resolve {domain}, so that no port could be tried")
     second = _second_opinion(view, domain, port)
     if exit_code == REFUSED:
-        message = f"{subject} refuses the connection of {view.node.name}: the machine is there, and nothing listens"
+        # curl does not tell a host that refuses from a network that says that there is no way to it.
+        message = (
+            f"{subject} refuses {view.node.name}, or there is no way to it: nothing listens, and no packet is lost"
+        )
     else:
         message = f"{subject} does not answer {view.node.name}: a firewall on the way or on the controller drops it"
     if port == DNS_PORT:
@@ -247,60 +244,3 @@ def functional_level(view: View, parameters: Level) -> Iterator[Finding]:
             expected=f"at least {parameters.least}",
             actual=level,
         )
-
-
-@check("directory.disjoint_namespace", TCPIP, DNS_CLIENT, DNS_POLICY, "net.ip_addresses", "net.default_routes")
-def disjoint_namespace(view: View, _: NoParameters) -> Iterator[Finding]:
-    """A node whose primary suffix is not the domain's name has that name as the suffix of its management interface."""
-    domain = (view.site.directory.domain or "").rstrip(".")
-    if not domain:
-        raise NotApplicable("the site does not declare directory.domain")
-    name = view.node.name
-    suffix = _suffix(view)
-    if not isinstance(suffix, str):
-        yield unjudged(name, f"{name} does not tell its primary DNS suffix", actual=suffix)
-        return
-    if not suffix or same(suffix.strip("."), domain):
-        shown = suffix or "empty, and joining the domain sets it"
-        yield passed(name, f"the primary DNS suffix of {name} is {shown}", actual=suffix)
-        return
-    yield from _connection_suffix(view, domain, suffix)
-    tree = view.registry(DNS_POLICY)
-    policy = tree.get("SearchList") if tree.has_value("SearchList") else ""
-    if not isinstance(policy, str):
-        yield unjudged(
-            "suffix list", f"the list of DNS suffixes that a policy sets on {name} is not told", actual=policy
-        )
-        return
-    yield judged(
-        not policy,
-        "suffix list",
-        if_good=f"no policy sets a list of DNS suffixes on {name}",
-        if_bad=f"a policy sets the list of DNS suffixes of {name}: {policy}",
-        expected="none",
-        actual=policy,
-    )
-
-
-def _suffix(view: View) -> Value:
-    """The primary suffix after the next restart, or the one in force; empty where neither is set."""
-    tree = view.registry(TCPIP)
-    return next((tree.get(value) for value in ("NV Domain", "Domain") if tree.has_value(value)), "")
-
-
-def _connection_suffix(view: View, domain: str, suffix: str) -> Iterator[Finding]:
-    name = view.node.name
-    alias = management_interface(view, view.node)
-    rows = on_interface(view.rows(DNS_CLIENT), alias) if alias is not None else []
-    actual = told(rows, "ConnectionSpecificSuffix", str)
-    if alias is None or actual is None:
-        yield unjudged("connection suffix", f"{name} does not tell the DNS suffix of its management interface")
-        return
-    yield judged(
-        same(actual.strip("."), domain),
-        "connection suffix",
-        if_good=f"the primary DNS suffix of {name} is {suffix}, and {alias} has {domain}",
-        if_bad=f"the primary DNS suffix of {name} is {suffix}, not {domain}, and {alias} has {actual or 'none'}",
-        expected=domain,
-        actual=actual,
-    )

@@ -12,6 +12,8 @@ from azpreflight.checks.ranges import address
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
 from azpreflight.model import Finding, Profile, Value
+from azpreflight.site.model import DnsMode
+from azpreflight.site.references import resolve
 
 NODE_RECORDS = "dns.node_records"
 CLUSTER_RECORD = "dns.cluster_record"
@@ -147,7 +149,9 @@ def the_one_address(view: View, fact: str, name: str, expected: str) -> Judge:
 
     def judge(row: Row, subject: str) -> Finding:
         answers, server = row["answers"], row["server"]
-        others = f", as {' and '.join(right)} {'do' if len(right) > 1 else 'does'}: is its copy stale?" if right else ""
+        others = (
+            f" as {' and '.join(right)} {'do' if len(right) > 1 else 'does'}; its copy may be stale" if right else ""
+        )
         if len(answers) > 1:
             message = f"{server} answers {len(answers)} addresses for {name}: {', '.join(answers)}"
             return failed(subject, message, expected=[expected], actual=answers)
@@ -161,6 +165,19 @@ def the_one_address(view: View, fact: str, name: str, expected: str) -> Judge:
         )
 
     return judge
+
+
+def resolvers(view: View) -> tuple[str, ...]:
+    """Who is asked for names elsewhere: the declared DNS servers, or the forwarders of a cluster that is its own.
+
+    Raises:
+        NotApplicable: the site does not declare them.
+    """
+    dns = view.site.network.dns
+    field, declared = ("forwarders", dns.forwarders) if dns.mode is DnsMode.FORWARDER else ("servers", dns.servers)
+    if declared is None:
+        raise NotApplicable(f"the site does not declare network.dns.{field}")
+    return resolve("site.resolvers", view.site)
 
 
 def has_manual_records(view: View) -> bool:

@@ -17,9 +17,9 @@ from azpreflight.checks.dns_answers import (
 )
 from azpreflight.checks.dns_servers import declared_servers
 from azpreflight.checks.view import NotApplicable, Row, View
-from azpreflight.model import Finding, Outcome, Phase
+from azpreflight.model import Finding, Outcome, Phase, Profile
 
-NO_RECORD = "no address"
+NO_ADDRESS = "no address"
 
 
 @check("dns.consistent", NODE_RECORDS, CLUSTER_RECORD, DOMAIN_ADDRESSES)
@@ -39,42 +39,43 @@ def consistent(view: View, _: NoParameters) -> Iterator[Finding]:
         for node in view.nodes:
             yield from _compared(view, NODE_RECORDS, view.site.fqdn(node.name), servers)
         yield from _compared(view, CLUSTER_RECORD, view.site.fqdn(view.site.cluster.name or ""), servers)
-    yield from _compared(view, DOMAIN_ADDRESSES, view.site.directory.domain, servers)
+    if view.profile is Profile.ACTIVE_DIRECTORY:
+        yield from _compared(view, DOMAIN_ADDRESSES, view.site.directory.domain, servers)
 
 
 def _compared(view: View, fact: str, name: str | None, servers: list[str]) -> Iterator[Finding]:
     if not name:
         return
-    said: dict[str, str] = {}
-    silent: list[str] = []
-    for server in servers:
-        rows = [row for row in answers_about(view, fact, Asked(name, "A")) if row["server"] == server]
-        what = _said(rows)
-        if what is None:
-            silent.append(server)
-        else:
-            said[server] = what
-    each = "; ".join(f"{server}: {what}" for server, what in said.items())
-    if len(set(said.values())) > 1:
+    rows = answers_about(view, fact, Asked(name, "A"))
+    said = {server: _said([row for row in rows if row["server"] == server]) for server in servers}
+    silent = [server for server, what in said.items() if what is None]
+    told = {server: what for server, what in said.items() if what is not None}
+    without = [server for server, what in told.items() if isinstance(what, str)]
+    if fact == DOMAIN_ADDRESSES and without:
+        yield irrelevant(name, f"{' and '.join(without)} has no address of {name}, which is judged for itself")
+    elif any(what != told[next(iter(told))] for what in told.values()):
+        spelled = {server: what if isinstance(what, str) else ", ".join(what) for server, what in told.items()}
+        each = "; ".join(f"{server}: {what}" for server, what in spelled.items())
         message = f"the DNS servers do not say the same of {name}: {each}"
-        yield failed(name, message, expected="the same everywhere", actual=said)
+        yield failed(name, message, expected="the same everywhere", actual=spelled)
     elif silent:
         message = f"what {' and '.join(silent)} would answer for {name} is not known, so that nothing is compared"
-        yield unjudged(name, message, actual=said)
-    elif set(said.values()) == {NO_RECORD}:
-        yield irrelevant(name, f"no DNS server knows an address of {name}")
+        yield unjudged(name, message, actual=silent)
+    elif without:
+        yield irrelevant(name, f"no DNS server has an address of {name} ({told[without[0]]})")
     else:
-        yield passed(name, f"all DNS servers say the same of {name}: {said[servers[0]]}", actual=said)
+        addresses = ", ".join(told[servers[0]])
+        yield passed(name, f"all DNS servers answer {addresses} for {name}", actual=addresses)
 
 
-def _said(rows: list[Row]) -> str | None:
-    """What a server says of a name, in a form that can be compared; None where that is not known."""
+def _said(rows: list[Row]) -> list[str] | str | None:
+    """The addresses that a server answers, or its words for having none; None where that is not known."""
     if not rows or contradict(rows, "rcode", "error", "answers"):
         return None
     finding = without_answer(rows[0], "")
     if finding is None:
-        return ", ".join(sorted(rows[0]["answers"]))
+        return sorted(rows[0]["answers"])
     if finding.outcome is not Outcome.FAIL:
         return None
     rcode: str = rows[0]["rcode"]
-    return NO_RECORD if rcode in ("NOERROR", "NXDOMAIN") else rcode
+    return NO_ADDRESS if rcode in ("NOERROR", "NXDOMAIN") else rcode

@@ -17,6 +17,7 @@ from azpreflight.checks.dns_answers import (
     answers_about,
     full_name,
     need_manual_records,
+    resolvers,
     without_answer,
 )
 from azpreflight.checks.interfaces import IP_ADDRESSES, NO_MANAGEMENT_INTERFACE, management_interface, on_interface
@@ -26,7 +27,6 @@ from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.registry_tree import RegistryTree
 from azpreflight.model import Finding, Frozen, Outcome
 from azpreflight.site.model import DnsMode, Node
-from azpreflight.site.references import resolve
 
 TCPIP = "system.tcpip"
 DNS_CLIENT = "net.dns_client"
@@ -103,16 +103,24 @@ def connection_suffix(view: View, _: NoParameters) -> Iterator[Finding]:
         what = spelled_values(rows, "ConnectionSpecificSuffix")
         yield unjudged(subject, f"the node does not tell the suffix of {alias}: {what}", expected=zone)
         return
-    tree = view.registry(DHCP_SUFFIXES)
-    leased = any(found and same(tree.get("DhcpDomain", key=key), found) for key in tree.keys())  # noqa: SIM118
+    by_dhcp = ", as DHCP gave it" if found and _is_leased(view, found) else ""
     yield judged(
         same(found.rstrip("."), zone),
         subject,
         if_good=f"the suffix of {alias} is {found}",
-        if_bad=f"the suffix of {alias} is {found or 'empty'}{', as DHCP gave it' if leased else ''}, not {zone}",
+        if_bad=f"the suffix of {alias} is {found or 'empty'}{by_dhcp}, not {zone}",
         expected=zone,
         actual=found,
     )
+
+
+def _is_leased(view: View, suffix: str) -> bool:
+    """Whether DHCP gave this suffix to one of the interfaces. That only explains, so that it may be unknown."""
+    try:
+        tree = view.registry(DHCP_SUFFIXES)
+    except NotObserved:
+        return False
+    return any(same(tree.get("DhcpDomain", key=key), suffix) for key in tree.keys())  # noqa: SIM118 - no mapping
 
 
 @check("dns.tcp_open", TCP_FROM_NODE, TCP_FROM_HERE, PUBLIC_NAMES)
@@ -121,9 +129,9 @@ def tcp_open(view: View, _: NoParameters) -> Iterator[Finding]:
 
     What the machine that runs azpreflight gets from the same server explains, and decides nothing.
     """
-    servers = list(dict.fromkeys(resolve("site.resolvers", view.site)))
+    servers = list(dict.fromkeys(resolvers(view)))
     if not servers:
-        raise NotApplicable("the site declares no DNS server and no forwarder")
+        yield unjudged("TCP 53", "the declared list of DNS servers is empty")
     try:
         rows = named_rows(view, TCP_FROM_NODE, "host")
     except NotObserved as error:
@@ -203,24 +211,27 @@ def _full(view: View, peer: Node, name: str, rows: list[Row]) -> Finding:
         return unjudged(name, f"what the node makes of {name} is not known: {what}", expected=peer.address)
     what = f"finds {name} at {found}, not {peer.address}" if status == 0 else f"does not find {name} ({status})"
     actual = found if status == 0 else status
-    if blamed := _servers_without(view, name, peer.address):
-        reason = f"and {', '.join(blamed)} does not answer {peer.address} either, which is judged for itself"
+    right, wrong = _servers_on(view, name, peer.address)
+    if wrong:
+        reason = f"and {', '.join(wrong)} does not answer {peer.address} either, which is judged for itself"
         return irrelevant(name, f"the node {what}, {reason}", actual=actual)
-    return failed(name, f"the node {what}, though its DNS servers answer that", expected=peer.address, actual=actual)
+    though = f", though {', '.join(right)} answers {peer.address}" if right else ""
+    return failed(name, f"the node {what}{though}", expected=peer.address, actual=actual)
 
 
-def _servers_without(view: View, name: str, expected: str) -> list[str]:
-    """The servers that were asked for a name and do not answer the expected address. Silent ones are not among them."""
+def _servers_on(view: View, name: str, expected: str) -> tuple[list[str], list[str]]:
+    """The servers that answer the expected address for a name, and those that do not. Silent ones are neither."""
+    right: list[str] = []
+    wrong: list[str] = []
     try:
         rows = answers_about(view, NODE_RECORDS, Asked(name, "A"))
-        found = [(row, without_answer(row, "")) for row in rows]
+        for row in rows:
+            finding = without_answer(row, "")
+            if finding is None or finding.outcome is Outcome.FAIL:
+                (right if row["answers"] == [expected] else wrong).append(row["server"])
     except NotObserved:
-        return []
-    return [
-        row["server"]
-        for row, finding in found
-        if (finding is None and row["answers"] != [expected]) or (finding and finding.outcome is Outcome.FAIL)
-    ]
+        pass
+    return right, wrong
 
 
 def _short(peer: Node, rows: list[Row]) -> Finding:
@@ -241,7 +252,7 @@ def _short(peer: Node, rows: list[Row]) -> Finding:
 def hosts_file(view: View, parameters: ForeignNames) -> Iterator[Finding]:
     """The hosts file names neither a node, nor the cluster, nor anything of Azure's."""
     text, tree = view.value(HOSTS_FILE), view.registry(TCPIP)
-    folder = tree.get("DataBasePath") if tree.has_value("DataBasePath") else next(iter(HOSTS_FOLDERS))
+    folder = tree.get("DataBasePath") if tree.has_value("DataBasePath") else HOSTS_FOLDERS[0]
     if not isinstance(text, str) or not isinstance(folder, str):
         yield unjudged("hosts file", "the node does not tell its hosts file, or where that is", actual=folder)
         return

@@ -16,6 +16,7 @@ from azpreflight.checks.dns_answers import (
     aliases_of,
     answers_about,
     on_each_server,
+    resolvers,
     through,
     without_answer,
 )
@@ -100,7 +101,7 @@ def no_made_up_answers(view: View, _: NoParameters) -> Iterator[Finding]:
 
     Where a server refuses or fails, another rule says so.
     """
-    zone, servers = view.site.dns_suffix, resolve("site.resolvers", view.site)
+    zone, servers = view.site.dns_suffix, resolvers(view)
     for name in resolve("site.no_such_name", view.site):
         if view.site.network.dns.mode is DnsMode.FORWARDER:
             yield irrelevant(name, f"the cluster itself answers for {zone}, and nobody made a wildcard there")
@@ -150,15 +151,18 @@ def azure_names(view: View, _: NoParameters) -> Iterator[Finding]:
     The vault may lead to a private address where the site declares a private endpoint, and may not exist before the
     deployment has made it. What keeps a server from resolving public names at all is for another rule.
     """
+    servers = resolvers(view)
     (management,) = resolve("site.management_host", view.site)
     unable = _resolve_nothing(view, management)
     for name in resolve("site.key_vault_host", view.site):
-        yield from _azure_name(view, name, unable, is_vault=True)
+        yield from _azure_name(view, name, servers, unable, is_vault=True)
     for name in (*resolve("site.login_host", view.site), management):
-        yield from _azure_name(view, name, unable)
+        yield from _azure_name(view, name, servers, unable)
 
 
-def _azure_name(view: View, name: str, unable: set[str], *, is_vault: bool = False) -> Iterator[Finding]:
+def _azure_name(
+    view: View, name: str, servers: tuple[str, ...], unable: set[str], *, is_vault: bool = False
+) -> Iterator[Finding]:
     may_be_private = is_vault and view.site.key_vault.private_endpoint is True
     may_not_exist = is_vault and view.phase is Phase.PRE_DEPLOY
 
@@ -187,7 +191,6 @@ def _azure_name(view: View, name: str, unable: set[str], *, is_vault: bool = Fal
             return irrelevant(subject, f"{name} does not exist yet, or {server} does not resolve it", actual=rcode)
         return finding
 
-    servers = resolve("site.resolvers", view.site)
     yield from on_each_server(view, AZURE_NAMES, Asked(name, "A"), judge, without, servers=servers)
 
 

@@ -168,9 +168,10 @@ def computer_names(site: Site) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name[:LONGEST_NETBIOS_NAME] for name in names))
 
 
-def _user_principal_names(site: Site) -> tuple[str, ...]:
-    user, domain = account_name(site.directory.deployment_user or ""), site.directory.domain
-    return (f"{user}@{domain}",) if user and domain else ()
+def deployment_upn(site: Site) -> str | None:
+    """The user principal name that the deployment user gets; None where user or domain are not declared."""
+    user, domain = account_name(site.directory.deployment_user or ""), (site.directory.domain or "").rstrip(".")
+    return f"{user}@{domain}" if user and domain else None
 
 
 def _ou_parents(site: Site) -> tuple[str, ...]:
@@ -221,7 +222,7 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
         "site.administrator": lambda site, _: _given(site.administrator.name),
         "site.deployment_user": lambda site, _: _given(site.directory.deployment_user),
         "site.deployment_account": lambda site, _: _given(account_name(site.directory.deployment_user or "")),
-        "site.deployment_upn": lambda site, _: _user_principal_names(site),
+        "site.deployment_upn": lambda site, _: _given(deployment_upn(site)),
         "site.ou": lambda site, _: _given(site.directory.ou),
         "site.ou_parents": lambda site, _: _ou_parents(site),
         "site.computer_names": lambda site, _: computer_names(site),
