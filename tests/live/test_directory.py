@@ -340,6 +340,24 @@ class TestLoggingOn:
         assert b"sAMAccountName" not in bytes(passed)
         assert b"DC1$" not in bytes(passed)
 
+    def test_what_was_told_before_the_line_was_sealed_is_asked_again(
+        self, ask: Asking, directory: DomainController
+    ) -> None:
+        sites = LdapQuery(base="configuration", scope="subtree", filter="(objectClass=site)", attributes=("cn",))
+        told = query(LdapQuery(base="root_dse", attributes=("configurationNamingContext",)))
+        lie = {"old": b"CN=Configuration,DC=corp", "new": b"CN=NothingInHere,DC=corp"}
+        with directory.ticket("reader"), recording_tunnel(directory.address, 389, **lie) as (port, passed):
+            found = ask(
+                {"x.sites": query(sites), "x.root": told},
+                BY_TICKET,
+                tls=DirectoryTls.NONE,
+                connect_to={NAME: f"127.0.0.1:{port}"},
+            )
+        assert b"CN=Configuration,DC=corp" in bytes(passed)
+        rows: Any = {name: observation.value for name, observation in found.items()}
+        assert [row["cn"] for row in rows["x.sites"]] == ["Default-First-Site-Name"]
+        assert rows["x.root"][0]["configurationNamingContext"] == f"CN=Configuration,{ROOT}"
+
     def test_a_controller_declared_by_address_is_asked_by_the_name_that_it_has(
         self, ask: Asking, directory: DomainController
     ) -> None:
@@ -363,15 +381,15 @@ class TestLoggingOn:
 
 
 @contextlib.contextmanager
-def recording_tunnel(host: str, port: int) -> Iterator[tuple[int, bytearray]]:
-    """A tunnel that keeps everything that goes through it, in both directions."""
+def recording_tunnel(host: str, port: int, old: bytes = b"", new: bytes = b"") -> Iterator[tuple[int, bytearray]]:
+    """A tunnel that keeps what goes through it in both directions, and puts `new` in place of `old` in answers."""
     passed = bytearray()
 
-    def pass_on(source: socket.socket, sink: socket.socket) -> None:
+    def pass_on(source: socket.socket, sink: socket.socket, old: bytes) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(4096):
                 passed.extend(data)
-                sink.sendall(data)
+                sink.sendall(data.replace(old, new) if old else data)
             sink.shutdown(socket.SHUT_WR)
 
     def serve() -> None:
@@ -379,8 +397,8 @@ def recording_tunnel(host: str, port: int) -> Iterator[tuple[int, bytearray]]:
             here, _ = listener.accept()
             there = held.enter_context(socket.create_connection((host, port)))
             held.enter_context(here)
-            threading.Thread(target=pass_on, args=(there, here), daemon=True).start()
-            pass_on(here, there)
+            threading.Thread(target=pass_on, args=(there, here, old), daemon=True).start()
+            pass_on(here, there, b"")
 
     with contextlib.ExitStack() as held, socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()

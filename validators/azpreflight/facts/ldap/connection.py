@@ -92,14 +92,17 @@ class Controller:
         )
         try:
             self._line = Line(connected(place.host, place.port, deadline), deadline)
-            self._take(self._line)
+        except OSError as error:
+            raise unreachable(error, place.name, place.port) from error
+        self._take(self._line)
+        try:
             self._secure()
-        except WireError:
-            self.close()
-            raise
         except OSError as error:
             self.close()
             raise unreachable(error, place.name, place.port) from error
+        except WireError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the connection, in order where that is possible."""

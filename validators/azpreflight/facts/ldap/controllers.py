@@ -46,7 +46,7 @@ def controllers(site: Site, reached_at: ReachedAt, deadline: Deadline) -> Iterat
         found = names.of_controllers(domain)
     for name in list(dict.fromkeys(found))[:MOST_TRIED]:
         host, reached_port = reached_at(name, port)
-        yield Place(name, names.address_of(name) if host == name else host, reached_port)
+        yield Place(name.rstrip("."), names.address_of(name) if host == name else host, reached_port)
 
 
 def catalog_of(place: Place, settings: Directory) -> Place:

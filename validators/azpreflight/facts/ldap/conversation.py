@@ -15,7 +15,7 @@ from azpreflight.facts.ldap.login import Login, Nobody, WithPassword, WithTicket
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.distinguished_name import DistinguishedName
-from azpreflight.site.model import Site, is_address
+from azpreflight.site.model import DirectoryTls, Site, is_address
 
 _ROOT_ATTRIBUTES = ("defaultNamingContext", "configurationNamingContext", "dnsHostName", "namingContexts")
 
@@ -82,7 +82,7 @@ class Conversation:
             self._domain = self._of_domain()
         if isinstance(self._domain, WireError):
             raise self._domain
-        if not anonymous:
+        if not anonymous or self._to_be_sealed:
             self._log_on(self._domain)
         if not catalog:
             return self._domain
@@ -92,6 +92,11 @@ class Conversation:
             raise self._catalog
         self._log_on(self._catalog)
         return self._catalog
+
+    @property
+    def _to_be_sealed(self) -> bool:
+        """Whether only a logon will protect the line."""
+        return self._site.directory.tls is DirectoryTls.NONE and not isinstance(self._login, Nobody)
 
     def __enter__(self) -> Self:
         return self
@@ -159,6 +164,9 @@ class Conversation:
                 case WithTicket(ticket):
                     ticket.require()
                     controller.log_on_with_ticket(self._kerberos_host(controller))
+            if self._to_be_sealed:
+                # What was told on the bare line somebody may have changed on the way.
+                self._root = self._introduced(controller)
         except WireError as error:
             self._refused = error
             raise

@@ -22,6 +22,9 @@ from azpreflight.facts.winrm.tickets import failure
 
 MECHANISM = "GSSAPI"
 _MOST_ROUNDS = 8
+_WITH_TLS = spnego.ContextReq.mutual_auth | spnego.ContextReq.sequence_detect
+"""Active Directory takes no protection by Kerberos inside TLS ([MS-ADTS] 5.1.1.1.2)."""
+_WITHOUT_TLS = _WITH_TLS | spnego.ContextReq.integrity | spnego.ContextReq.confidentiality
 _NO_LAYER, _SEALED = 1, 4
 _MEANT = re.compile(r"Minor \(\d+\): (.+?)(?:, Context: |$)")
 """What tells most in the errors of pyspnego."""
@@ -62,12 +65,21 @@ def log_on(bind: Bind, line: Line, host: str, controller: str) -> None:
     binding = channel_binding(line.stream)
     bindings = spnego.channel_bindings.GssChannelBindings(application_data=binding) if binding is not None else None
     try:
-        context = spnego.client(hostname=host, service="ldap", protocol="kerberos", channel_bindings=bindings)
+        context = spnego.client(
+            hostname=host,
+            service="ldap",
+            protocol="kerberos",
+            channel_bindings=bindings,
+            context_req=_WITH_TLS if binding is not None else _WITHOUT_TLS,
+        )
         result = _authenticated(context, bind, controller)
         offer = context.unwrap(result["saslCreds"] or b"").data
         layer = _NO_LAYER if binding is not None else _SEALED
         if len(offer) != 4 or not offer[0] & layer:
-            raise WireError(Status.REFUSED, f"{controller} offers no encryption for this logon")
+            raise WireError(
+                Status.REFUSED,
+                f"{controller} offers no {'sealing' if layer == _SEALED else 'logon without sealing inside TLS'}",
+            )
         largest = _LARGEST if layer == _SEALED else 0
         answer = bytes([layer]) + largest.to_bytes(3)
         result = bind(context.wrap(answer, encrypt=False).data)
