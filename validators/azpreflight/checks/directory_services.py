@@ -12,7 +12,7 @@ from azpreflight.checks.accounts import moment
 from azpreflight.checks.agreement import contradict, named_rows, same, told
 from azpreflight.checks.check import NoParameters, check, failed, irrelevant, judged, passed, unjudged
 from azpreflight.checks.directory_rows import ROOT, is_observed, name_of, number
-from azpreflight.checks.dns_answers import Asked, answers_about, on_each_server, without_answer
+from azpreflight.checks.dns_answers import DOMAIN_ADDRESSES, Asked, answers_about, on_each_server, without_answer
 from azpreflight.checks.dns_servers import declared_servers
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.model import Finding, Frozen, Outcome
@@ -52,7 +52,7 @@ class Level(Frozen, kw_only=True):
     least: Annotated[int, Meta(ge=0)] = 7
 
 
-@check("directory.controllers_in_dns", SERVICES, ADDRESSES, ROOT)
+@check("directory.controllers_in_dns", SERVICES, ADDRESSES, DOMAIN_ADDRESSES, ROOT)
 def controllers_in_dns(view: View, _: NoParameters) -> Iterator[Finding]:
     """Every declared DNS server knows where controllers, PDC, Kerberos and catalog are, and resolves what it says."""
     if not view.site.directory.domain:
@@ -88,7 +88,22 @@ def _service(view: View, name: str) -> Iterator[Finding]:
         words += "; whether it resolves a controller is not known" if make is unjudged else ""
         return make(subject, words, expected="a controller that resolves", actual=targets)
 
-    yield from on_each_server(view, SERVICES, Asked(name, "SRV"), judge)
+    def without(row: Row, subject: str) -> Finding | None:
+        finding = without_answer(row, subject)
+        if finding is None or finding.outcome is not Outcome.FAIL or not _lacks_domain(view, row["server"]):
+            return finding
+        return irrelevant(subject, f"{row['server']} does not know the domain at all, as AZL-DNS-020 tells")
+
+    yield from on_each_server(view, SERVICES, Asked(name, "SRV"), judge, without)
+
+
+def _lacks_domain(view: View, server: str) -> bool:
+    """Whether a server says that it has no address of the domain itself."""
+    if not is_observed(view, DOMAIN_ADDRESSES):
+        return False
+    rows = answers_about(view, DOMAIN_ADDRESSES, Asked(view.site.directory.domain or "", "A"))
+    findings = [without_answer(row, server) for row in rows if row["server"] == server]
+    return bool(findings) and all(one is not None and one.outcome is Outcome.FAIL for one in findings)
 
 
 def _resolution(view: View, server: str, target: str) -> Outcome:
@@ -112,7 +127,8 @@ def _catalog(view: View, names: Sequence[str]) -> Iterator[Finding]:
         return
     # Which of the names is the forest's is not known: one that leads somewhere is.
     found = {name: list(_service(view, name)) for name in names}
-    good = next((each for each in found.values() if all(one.outcome is Outcome.PASS for one in each)), None)
+    fine = (Outcome.PASS, Outcome.NOT_APPLICABLE)
+    good = next((each for each in found.values() if all(one.outcome in fine for one in each)), None)
     if good is not None:
         yield from good
     else:
