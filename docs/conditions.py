@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from azpreflight.errors import InputError, unknown
-from azpreflight.model import Frozen
+from azpreflight.model import Frozen, Problem
 from azpreflight.packs.load import PackSet
 
 COMPLETE = ("AZL-DNS", "AZL-FW", "AZL-PRX", "AZL-TLS", "AZL-ADS")
@@ -68,6 +68,7 @@ def _judge(name: str, condition: Condition, packs: PackSet) -> str:
         raise InputError(*(unknown("rule", rule, packs.rules, where=name) for rule in missing))
     rules = [rule for rule in (name, *condition.judged_by) if rule in packs.rules]
     links = ", ".join(f"[{rule}](rules.md#{rule.lower()})" for rule in rules)
-    if links:
-        return f"{links}; {condition.not_judged}" if condition.not_judged else links
-    return condition.not_judged or "no rule yet"
+    if not links and condition.not_judged is None:
+        message = f"{name} has neither a rule nor a reason (not_judged) why it has none"
+        raise InputError(Problem(code="not-judged", message=message, where="docs/conditions.yaml"))
+    return "; ".join(filter(None, (links, condition.not_judged)))

@@ -129,6 +129,7 @@ class Evidence(Frozen):
 
     source: where it came from. observed_at: UTC. value: plain data, bounded in size.
     sureness: how well the way of reading it is confirmed; None for what needs no such mark.
+    note: what the value leaves out, None for nothing.
     """
 
     fact: str
@@ -137,6 +138,7 @@ class Evidence(Frozen):
     observed_at: datetime.datetime
     value: Value = None
     sureness: Sureness | None = None
+    note: str | None = None
 
 
 class Remedy(Frozen):

@@ -16,7 +16,7 @@ from azpreflight.checks.dns_answers import DOMAIN_ADDRESSES, Asked, answers_abou
 from azpreflight.checks.dns_servers import declared_servers
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.model import Finding, Frozen, Outcome
-from azpreflight.site.model import Port
+from azpreflight.site.formats import Port
 from azpreflight.site.references import resolve
 
 SERVICES = "dns.controller_services"

@@ -24,7 +24,8 @@ from azpreflight.checks.subnets import ReservedRanges, reserved_hit
 from azpreflight.checks.view import NotApplicable, NotObserved, View
 from azpreflight.facts.observation import Status
 from azpreflight.model import Finding, Frozen, Value
-from azpreflight.site.model import Address, DnsMode, Node, is_address
+from azpreflight.site.formats import Address, is_address
+from azpreflight.site.model import DnsMode, Node
 
 NODE_SERVERS = "net.dns_servers"
 RECOMMENDED = 2

@@ -17,7 +17,7 @@ from azpreflight.facts.observation import Status
 from azpreflight.facts.query import FactName
 from azpreflight.facts.words import NO_CONNECTION, REDIRECTED, REFUSED, TIMEOUT
 from azpreflight.model import Finding, Frozen
-from azpreflight.site.model import Port
+from azpreflight.site.formats import Port
 
 _SAID = {
     REFUSED: "refused, so that somebody is there and nothing listens",

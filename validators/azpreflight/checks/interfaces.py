@@ -11,7 +11,8 @@ from azpreflight.checks.ranges import address
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
 from azpreflight.model import Value
-from azpreflight.site.model import Intent, Node, Traffic, is_address
+from azpreflight.site.formats import is_address
+from azpreflight.site.model import Intent, Node, Traffic
 
 IP_ADDRESSES = "net.ip_addresses"
 LINK_LOCAL = IPNetwork("169.254.0.0/16")

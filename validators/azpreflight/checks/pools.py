@@ -26,7 +26,8 @@ from azpreflight.checks.routing import ECHO_REPLY, NO_HOST, TIMED_OUT
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
 from azpreflight.model import Finding, Frozen, Value
-from azpreflight.site.model import Node, Port
+from azpreflight.site.formats import Port
+from azpreflight.site.model import Node
 from azpreflight.site.references import resolve
 
 NOT_CONNECTED = 7

@@ -19,7 +19,8 @@ from azpreflight.checks.routing import ECHO_REPLY, NO_HOST, NO_ROUTE, TIMED_OUT
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Frozen, Value
-from azpreflight.site.model import DnsMode, Node, Port, Traffic
+from azpreflight.site.formats import Port
+from azpreflight.site.model import DnsMode, Node, Traffic
 
 PEERS = "reach.peers"
 PINGS = "net.peer_ping"

@@ -10,7 +10,8 @@ from netaddr.core import AddrFormatError
 
 from azpreflight.checks.view import View
 from azpreflight.model import Value
-from azpreflight.site.model import Range, is_ipv4, is_subnet
+from azpreflight.site.formats import is_ipv4, is_subnet
+from azpreflight.site.model import Range
 
 Span: TypeAlias = IPNetwork | IPRange
 """Addresses without a gap: one, a pool, or a network."""

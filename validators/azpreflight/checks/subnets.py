@@ -13,7 +13,8 @@ from azpreflight.checks.check import check, failed, judged, passed, unjudged
 from azpreflight.checks.ranges import Span, network, overlap, single, span, spelled
 from azpreflight.checks.view import NotApplicable, View
 from azpreflight.model import Finding, Frozen
-from azpreflight.site.model import Site, Subnet, Traffic
+from azpreflight.site.formats import Subnet
+from azpreflight.site.model import Site, Traffic
 
 
 class ReservedRanges(Frozen, frozen=True):

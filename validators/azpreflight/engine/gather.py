@@ -55,7 +55,10 @@ class _Work:
     def keep(self, redact: Redactor, observation: Observation) -> None:
         """Take an observation without the secrets in it; the first of a fact counts."""
         clean = msgspec.structs.replace(
-            observation, value=redact.value(observation.value), reason=redact.value(observation.reason)
+            observation,
+            value=redact.value(observation.value),
+            reason=redact.value(observation.reason),
+            note=redact.value(observation.note),
         )
         self.found.setdefault(observation.fact, clean)
 

@@ -150,6 +150,7 @@ def _evidence(observation: Observation, queries: Mapping[str, Query]) -> Evidenc
         observed_at=observation.observed_at,
         value=_bounded(observation.value) if observation.reason is None else {"not_observed": observation.reason},
         sureness=query.sureness if query is not None else None,
+        note=observation.note,
     )
 
 

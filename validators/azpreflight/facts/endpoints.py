@@ -15,7 +15,8 @@ from msgspec import Meta
 
 from azpreflight.documents import accepted_by
 from azpreflight.model import Citation, Frozen, Phase
-from azpreflight.site.model import Cloud, Port, Site, WitnessKind
+from azpreflight.site.formats import Port
+from azpreflight.site.model import Cloud, Site, WitnessKind
 from azpreflight.site.uses import Service, Vendor
 
 PUBLIC_TIME_SOURCE = "time.windows.com"

@@ -30,6 +30,7 @@ class Observation(Frozen):
 
     source: `winrm`, `dns`, ... as it was when observed; a replayed recording keeps it. observed_at: UTC, to the
     millisecond. value: plain data, only when observed. reason: why there is no value, for people.
+    note: what an observed value leaves out, for people.
     """
 
     fact: str
@@ -39,3 +40,4 @@ class Observation(Frozen):
     observed_at: datetime.datetime
     value: Value = None
     reason: str | None = None
+    note: str | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from azpreflight.model import Frozen, Sureness
-from azpreflight.site.model import Port
+from azpreflight.site.formats import Port
 
 FactName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
 Reference = str

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from azpreflight.model import Profile
 from azpreflight.site.arm_parameters import Parameters
 from azpreflight.site.arm_values import Reader, Slot
+from azpreflight.site.formats import is_ipv4, is_node_name
 from azpreflight.site.model import (
     Dns,
     DnsMode,
@@ -22,8 +23,6 @@ from azpreflight.site.model import (
     StorageMode,
     StorageNetwork,
     Traffic,
-    is_ipv4,
-    is_node_name,
 )
 
 _DNS_MODES = {"UseDnsServer": DnsMode.EXTERNAL, "UseForwarder": DnsMode.FORWARDER}

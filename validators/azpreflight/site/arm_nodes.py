@@ -11,7 +11,8 @@ from azpreflight.errors import InputError
 from azpreflight.model import Problem
 from azpreflight.site.arm_parameters import Parameters
 from azpreflight.site.arm_values import Reader, Slot
-from azpreflight.site.model import Node, is_node_name
+from azpreflight.site.formats import is_node_name
+from azpreflight.site.model import Node
 
 _ARC_MACHINE = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"

@@ -13,7 +13,7 @@ from typing import Any, Final
 from azpreflight.documents import Document, Place, read_json
 from azpreflight.errors import InputError
 from azpreflight.model import Problem
-from azpreflight.site.model import is_address, is_ipv4
+from azpreflight.site.formats import is_address, is_ipv4
 
 ABSENT: Final = object()
 """The value of what a file does not mention; not the same as null."""

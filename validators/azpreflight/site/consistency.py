@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from azpreflight.documents import Place
 from azpreflight.errors import unknown
 from azpreflight.model import Problem, Profile
-from azpreflight.site.model import DirectoryTls, Site, is_address
+from azpreflight.site.formats import is_address
+from azpreflight.site.model import DirectoryTls, Site
 
 Where = Callable[[Place], str]
 """Tells where in the file the value at a place of the site was declared."""

@@ -96,7 +96,7 @@ def references(number: int) -> bytes:
 def test_another_domain_of_the_forest_is_not_searched_but_told(ask: Asking) -> None:
     [one, _] = ask(lambda number: references(number) + message(number, result(DONE)))
     assert (one.status, one.value) == (Status.OBSERVED, [])
-    assert one.reason == f"not searched, for it lies elsewhere: ldaps://child.{DOMAIN}/DC=child,{ROOT}"
+    assert one.note == f"not searched, for it lies elsewhere: ldaps://child.{DOMAIN}/DC=child,{ROOT}"
 
 
 def test_a_referral_is_not_followed_and_named(ask: Asking) -> None:

@@ -9,7 +9,8 @@ from azpreflight.facts.dns import DnsSource, Question
 from azpreflight.facts.ldap.connection import Place
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.errors import WireError
-from azpreflight.site.model import Directory, DirectoryTls, Site, is_address
+from azpreflight.site.formats import is_address
+from azpreflight.site.model import Directory, DirectoryTls, Site
 from azpreflight.site.references import resolve
 
 ReachedAt = Callable[[str, int], tuple[str, int]]

@@ -15,7 +15,8 @@ from azpreflight.facts.ldap.login import Login, Nobody, WithPassword, WithTicket
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.distinguished_name import DistinguishedName
-from azpreflight.site.model import DirectoryTls, Site, is_address
+from azpreflight.site.formats import is_address
+from azpreflight.site.model import DirectoryTls, Site
 
 _ROOT_ATTRIBUTES = ("defaultNamingContext", "configurationNamingContext", "dnsHostName", "namingContexts")
 

@@ -5,7 +5,7 @@ attribute of the query by the query's own spelling, None where the directory gav
 that the account may not see, has no entries. Values are decoded by `azpreflight.facts.ldap.attributes`.
 
 Referrals are not followed: they lead to servers that nobody declared. A search that is answered by one has failed; a
-search that found only part of what is below its base is observed, and its reason names where the rest lies.
+search that found only part of what is below its base is observed, and its note names where the rest lies.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class _Reader:
             status=Status.OBSERVED,
             observed_at=utc_now(),
             value=rows,
-            reason=told,
+            note=told,
         )
 
     def _rows(self, searches: Iterable[Search]) -> tuple[list[Value], list[str]]:
