@@ -52,7 +52,8 @@ def same_everywhere(view: View, _: NoParameters) -> Iterator[Finding]:
         return
     expected, whose = _expected(view, found)
     accounts = [place for place in found if place.name.startswith(f"{WININET} ")]
-    if any(not place.servers for place in accounts) and machine_wininet(view).servers:
+    without = [place for place in accounts if not (place.servers or place.script or place.unknown)]
+    if without and machine_wininet(view).servers:
         reason = "ProxySettingsPerUser is not 0: services use the settings of their own accounts"
         yield failed(WININET, f"the WinINET proxy of the machine has no effect, since {reason}", expected=0)
         found = [place for place in found if place not in accounts]
