@@ -44,6 +44,8 @@ NO_NAMESPACE = {
 NO_SWITCH = {"hyperv.host_ports", "hyperv.port_allocations", "hyperv.port_isolation", "hyperv.port_vlans"}
 UNDECLARED = {"reach.domain_names", "time.declared_servers", "time.domain"}
 """What rests on something that the site does not declare."""
+NOWHERE = {"reach.directory", "reach.proxy"}
+"""What the site declares nothing to reach for."""
 NO_MACHINE = {
     "hyperv.guest_adapters",
     "hyperv.guest_service_settings",
@@ -68,7 +70,6 @@ ABSENT_EVERYWHERE = {
     "remoting.credentials_delegation",
     "remoting.desktop_policy",
     "remoting.winrm_policy",
-    "tls.policy_suites",
     "updates.policy",
     # What a node of Azure Local has no reason to have.
     "arc.defender_onboarding",
@@ -105,7 +106,9 @@ def collected(folder: Path, base: str, *, domain: bool = False) -> Iterator[tupl
     def in_domain(text: str) -> str:
         joined = text.replace("profile: local-identity", "profile: active-directory")
         with_clock = joined.replace("network:\n", "network:\n  ntp_servers: [192.0.2.53]\n")
-        return with_clock + "directory: {domain: corp.example}\n" if domain else text
+        # Closed, and on loopback: nothing looks for the proxy anywhere else.
+        outside = "directory: {domain: corp.example}\nproxy: {http: 'http://127.0.0.1:9'}\n"
+        return with_clock + outside if domain else text
 
     with running_lab(folder, {"AZL-N01": node_scenario(1, base)}, edit=in_domain) as lab:
         site = load_site(lab.site).site
@@ -126,14 +129,14 @@ def test_a_node_before_its_deployment_answers_every_query(tmp_path: Path) -> Non
         reasons = {name: o.reason or "" for name, o in found.items()}
     assert statuses == {
         **dict.fromkeys(NO_NAMESPACE, Status.NOT_PRESENT),
-        **dict.fromkeys(NO_SWITCH | NO_MACHINE | UNDECLARED | {"reach.directory"}, Status.NOT_ASKED),
+        **dict.fromkeys(NO_SWITCH | NO_MACHINE | UNDECLARED | NOWHERE, Status.NOT_ASKED),
     }
     for name in NO_NAMESPACE:
         namespace = PACKS.queries[name].read.namespace  # type: ignore[union-attr]
         assert f"namespace {namespace} is invalid" in reasons[name]
     assert {reasons[name] for name in NO_SWITCH} == {"not asked, since hyperv.switches has no row"}
     assert {reasons[name] for name in NO_MACHINE} == {"not asked, since hyperv.machines has no row"}
-    assert reasons["reach.directory"] == "the site declares nothing to reach"
+    assert {reasons[name] for name in NOWHERE} == {"the site declares nothing to reach"}
     assert {reasons[name].partition(" site.")[0] for name in UNDECLARED} == {"the site does not declare"}
 
 

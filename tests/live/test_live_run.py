@@ -13,7 +13,7 @@ from servers.lab import PASSWORD, Lab, node_scenario, running_lab
 from servers.winrm import Misbehaviour
 
 TIMED = {"observed_at", "duration_ms"}
-OUTSIDE = ["AZL-DNS-00[6-9]", "AZL-FW-*", "AZL-NET-011", "AZL-NET-014"]
+OUTSIDE = ["AZL-DNS-00[6-9]", "AZL-DNS-01[45]", "AZL-DNS-02[23]", "AZL-FW-*", "AZL-NET-011", "AZL-NET-014"]
 """Rules that need more than the nodes: DNS servers, the way to Azure, silent addresses."""
 
 

@@ -49,7 +49,7 @@ def test_a_site_with_everything_in_place_is_ready(tmp_path: Path, outside: Outsi
         requests = {name: server.log.requests for name, server in lab.servers.items()}
     assert bad_results(report) == []
     assert report.verdict is Verdict.READY
-    assert max(requests.values()) <= 60, requests
+    assert max(requests.values()) <= 80, requests
 
 
 def test_a_deployed_site_is_ready_after_the_deployment(tmp_path: Path, outside: Outside) -> None:

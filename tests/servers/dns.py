@@ -1,7 +1,8 @@
-"""DNS servers for tests, on loopback: a BIND of each kind, and a server made to do what BIND will not."""
+"""DNS servers for tests, on loopback: BIND and dnsmasq of each kind, a firewall, and one that does what none will."""
 
 from __future__ import annotations
 
+import getpass
 import itertools
 import socket
 import threading
@@ -133,7 +134,7 @@ class Bind:
             f'  managed-keys-directory "{folder}"; dump-file "{folder}/dump"; statistics-file "{folder}/statistics";',
             f'  secroots-file "{folder}/secroots"; recursing-file "{folder}/recursing";',
             f"  listen-on port {self.endpoint.port} {{ {HOST}; }}; listen-on-v6 {{ none; }};",
-            "  dnssec-validation no; empty-zones-enable no; notify no; max-cache-size 4m;",
+            "  dnssec-validation no; empty-zones-enable no; notify no; max-cache-size 4m; tcp-initial-timeout 25;",
             f"  allow-query {{ {allowed}; }};",
         ]
         if self._forwarder is None:
@@ -148,6 +149,49 @@ class Bind:
             file.write_text(zone.text)
             lines.append(f'zone "{zone.name}" {{ type primary; file "{file}"; }};')
         (folder / "named.conf").write_text("\n".join(lines) + "\n")
+
+
+class Dnsmasq:
+    """One dnsmasq on a port of 127.0.0.1, as a context manager.
+
+    Args:
+        folder: for its log; it writes nothing else.
+        options: what it is like, as its command line has it. Names in none of them it refuses.
+        forwarder: where it sends every question that the options leave open.
+    """
+
+    def __init__(self, folder: Path, options: Sequence[str] = (), forwarder: Endpoint | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._options = [*options, *([f"--server={forwarder.host}#{forwarder.port}"] if forwarder else [])]
+        self._program = find_program("dnsmasq", "dnsmasq-base")
+        self.endpoint = Endpoint(HOST, 0)
+
+    def __enter__(self) -> Self:
+        for left in reversed(range(STARTS)):
+            self.endpoint = Endpoint(HOST, free_port())
+            self._daemon = Daemon(self._command(), self._folder)
+            try:
+                self._daemon.start(lambda: " started, version " in self._daemon.log)
+            except StartError:
+                if not left:
+                    raise
+            else:
+                break
+        return self
+
+    def _command(self) -> list[str]:
+        return [
+            *(self._program, "--keep-in-foreground", "--log-facility=-", "--pid-file=", "--conf-file=/dev/null"),
+            *("--no-resolv", "--no-hosts", "--cache-size=0", "--bind-interfaces", f"--user={getpass.getuser()}"),
+            *(f"--listen-address={HOST}", f"--port={self.endpoint.port}"),
+            *self._options,
+        ]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._daemon.stop()
 
 
 class DnsServer:
@@ -312,3 +356,40 @@ class StrangeServer:
                     for reply in self.tcp or ():
                         wire = reply(query)
                         connection.sendall(len(wire).to_bytes(2) + wire)
+
+
+class UdpAlone:
+    """A firewall before a DNS server that passes UDP and refuses TCP, as a context manager."""
+
+    def __init__(self, server: Endpoint) -> None:
+        self._server = server
+
+    def __enter__(self) -> Self:
+        self._stopping = threading.Event()
+        self._stream = socket.socket()
+        self._datagrams = socket.socket(type=socket.SOCK_DGRAM)
+        self._stream.bind((HOST, free_port()))
+        # Bound without listening, the port refuses, and nobody else can take it.
+        self.endpoint = Endpoint(HOST, self._stream.getsockname()[1])
+        self._datagrams.bind(self.endpoint)
+        self._datagrams.settimeout(0.05)
+        self._thread = threading.Thread(target=self._pass_on, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=2)
+        self._stream.close()
+        self._datagrams.close()
+
+    def _pass_on(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(OSError):
+                question, client = self._datagrams.recvfrom(65535)
+                with socket.socket(type=socket.SOCK_DGRAM) as inside:
+                    inside.settimeout(1)
+                    inside.sendto(question, self._server)
+                    self._datagrams.sendto(inside.recv(65535), client)

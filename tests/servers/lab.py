@@ -14,6 +14,9 @@ from servers.winrm import Misbehaviour, Scenario, WinRMServer, load_scenario
 USER = "azl-ops"
 PASSWORD = "Correct-Horse-9-Battery"
 
+PEERS = ("192.0.2.11", "192.0.2.12")
+"""Nodes that answer each other's echo requests."""
+
 SITE = """\
 name: edge-lab
 profile: local-identity
@@ -39,10 +42,10 @@ administrator: {name: azl-ops}
 def node_scenario(number: int, base: str = "healthy") -> Scenario:
     """The scenario of node AZL-N01, AZL-N02, ... with its own names and addresses."""
     scenario = load_scenario(base)
-    if number == 1:
-        return scenario
-    name = f"AZL-N{number:02}"
-    return scenario.substituted({"AZL-N01": name, "azl-n01": name.casefold(), "192.0.2.11": f"192.0.2.{10 + number}"})
+    if number > 1:
+        name, address = f"AZL-N{number:02}", f"192.0.2.{10 + number}"
+        scenario = scenario.substituted({"AZL-N01": name, "azl-n01": name.casefold(), "192.0.2.11": address})
+    return scenario.patched({"ping": dict.fromkeys(PEERS, 0)})
 
 
 @dataclass
@@ -105,6 +108,11 @@ def running_lab(
         curl_arguments = ["--connect-to", f"::127.0.0.1:{free_port()}"]
     if dns is None:
         dns = {server: f"127.0.0.1:{free_port()}" for server in ("192.0.2.53", "192.0.2.54")}
+    # Every node resolves the names of all.
+    found = {
+        name.casefold(): {"status": 0, "address": f"192.0.2.{number}"} for number, name in enumerate(nodes, start=11)
+    }
+    found |= {f"{name}.edge.example": answer for name, answer in found.items()}
     with contextlib.ExitStack() as stack:
         servers: dict[str, WinRMServer] = {}
         connect_to = dict(dns)
@@ -113,7 +121,7 @@ def running_lab(
             address = f"192.0.2.{10 + number}"
             password = (passwords or {}).get(name, PASSWORD)
             server = WinRMServer(
-                scenario,
+                scenario.patched({"ping": lambda own: {**found, **(own or {})}}),
                 {user: password},
                 misbehaviours=(misbehaviours or {}).get(name, ()),
                 curl_arguments=curl_arguments,

@@ -18,7 +18,16 @@ from servers.dns import DnsServer, View, Zone
 from servers.tls import HOST, Authority, Nginx, OddPorts, Site
 
 RECORDS = {"azl-n01": ["A 192.0.2.11"], "azl-n02": ["A 192.0.2.12"], "azl-cl01": ["A 192.0.2.20"]}
-PUBLIC = Zone("azure.com", {"management": ["A 203.0.113.10"]})
+PUBLIC = (
+    Zone("azure.com", {"management": ["A 203.0.113.10"]}),
+    Zone("microsoftonline.com", {"login": ["A 203.0.113.11"]}),
+    Zone("azure.net", {"edge-lab-kv.vault": ["CNAME eus.vaultcore"], "eus.vaultcore": ["A 203.0.113.12"]}),
+    # Nobody makes names in it.
+    Zone("example.com", {}),
+)
+REVERSE = Zone("2.0.192.in-addr.arpa", {str(10 + n): [f"PTR azl-n0{n}.edge.example."] for n in (1, 2)})
+NODE_PORTS = (445, 3343, 5985, 30301)
+"""Where something listens on every node."""
 POOL = [f"192.0.2.{last}" for last in range(20, 26)]
 
 
@@ -38,7 +47,10 @@ class Outside:
         """What stands for the network of a node. blocked: hosts that a firewall refuses."""
         closed = self._ports["closed"]
         routes = [f"{host}::{HOST}:{closed}" for host in blocked]
+        # BIND waits for the rest of what curl sends; a service that answers at once proves the connection as well.
+        routes += [f"{server}:53:{HOST}:{self._ports['http']}" for server in self.dns]
         routes += [f"{address}::{HOST}:{self._ports['silent']}" for address in POOL]
+        routes += [f":{port}:{HOST}:{self._ports['http']}" for port in NODE_PORTS]
         routes += [f":443:{HOST}:{self._ports['https']}", f":80:{HOST}:{self._ports['http']}", f"::{HOST}:{closed}"]
         options = [part for route in routes for part in ("--connect-to", route)]
         return [*options, "--cacert", str(self._ca_file)]
@@ -57,7 +69,7 @@ def running_outside(folder: Path, site: Path, *, without: Collection[str] = ()) 
     authority = Authority(folder / "authority", "DigiCert TLS CA of the tests", "DigiCert Inc")
     certificate = authority.issue(*endpoint_hosts(site))
     zone = Zone("edge.example", {name: found for name, found in RECORDS.items() if name not in without})
-    views = {name: View([zone, PUBLIC]) for name in ("first", "second")}
+    views = {name: View([zone, REVERSE, *PUBLIC]) for name in ("first", "second")}
     (folder / "dns").mkdir()
     with contextlib.ExitStack() as stack:
         nginx = stack.enter_context(

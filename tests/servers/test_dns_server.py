@@ -11,7 +11,19 @@ import dns.query
 import dns.rcode
 import pytest
 
-from servers.dns import EDGE, DnsServer, Endpoint, StrangeServer, View, Zone, garbage, truncated, whole
+from servers.dns import (
+    EDGE,
+    Dnsmasq,
+    DnsServer,
+    Endpoint,
+    StrangeServer,
+    UdpAlone,
+    View,
+    Zone,
+    garbage,
+    truncated,
+    whole,
+)
 from servers.processes import Daemon, MissingProgramError, StartError, find_program
 
 
@@ -88,3 +100,32 @@ def test_the_strange_server_does_as_it_is_told() -> None:
     with StrangeServer(udp=[garbage, whole]) as server:
         query = dns.message.make_query("a.example", "A")
         assert dns.query.udp(query, server.endpoint.host, 3, server.endpoint.port, ignore_errors=True).answer
+
+
+def addresses(response: dns.message.Message) -> list[str]:
+    return [str(record) for rrset in response.answer for record in rrset]
+
+
+def test_dnsmasq_answers_what_its_options_say_and_sends_the_rest_on(dns_server: DnsServer, tmp_path: Path) -> None:
+    options = ["--host-record=azl-n01.edge.example,192.0.2.99", "--address=/wild.example/192.0.2.200"]
+    with Dnsmasq(tmp_path, options, dns_server.at("authoritative")) as server:
+        lie = ask(server.endpoint, "azl-n01.edge.example")
+        assert (addresses(lie), bool(lie.flags & dns.flags.AA)) == (["192.0.2.99"], True)
+        assert addresses(ask(server.endpoint, "whatever.wild.example")) == ["192.0.2.200"]
+        passed_on = ask(server.endpoint, "azl-n02.edge.example")
+        # It passes on what it gets as it is, the flag of authority too.
+        assert (addresses(passed_on), bool(passed_on.flags & dns.flags.AA)) == (["192.0.2.12"], True)
+        assert ask(server.endpoint, "azl-n09.edge.example").rcode() == dns.rcode.NXDOMAIN
+    assert {file.name for file in tmp_path.iterdir()} == {"log"}
+
+
+def test_a_dnsmasq_that_cannot_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="bad command line options"), Dnsmasq(tmp_path, ["--no-such-option"]):
+        pass
+
+
+def test_a_firewall_may_pass_udp_alone(dns_server: DnsServer) -> None:
+    with UdpAlone(dns_server.at("authoritative")) as firewall:
+        assert addresses(ask(firewall.endpoint, "azl-n01.edge.example")) == ["192.0.2.11"]
+        with pytest.raises(ConnectionRefusedError):
+            dns.query.tcp(dns.message.make_query(EDGE.name, "SOA"), firewall.endpoint.host, 1, firewall.endpoint.port)

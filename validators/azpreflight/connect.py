@@ -41,7 +41,7 @@ class Redirections:
     def require_declared(self, site: Site) -> None:
         """Raise `InputError` for a redirection of something that the site does not declare: it would do nothing."""
         known = {node.address for node in site.nodes} | {node.name for node in site.nodes}
-        known |= set(site.network.dns.servers or ())
+        known |= {*(site.network.dns.servers or ()), *(site.network.dns.forwarders or ())}
         folded = {name.casefold() for name in known}
         problems = [
             Problem(

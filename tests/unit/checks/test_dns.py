@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from azpreflight.checks import dns_records, dns_servers
+from azpreflight.checks import dns_public, dns_records, dns_servers
 from azpreflight.checks.check import Check
 from azpreflight.checks.view import NotApplicable, NotObserved, View
 from azpreflight.facts.observation import Observation, Status
@@ -160,7 +160,7 @@ class TestAnswers:
 
     def test_nothing_asked_is_an_open_question(self) -> None:
         view = site_view(with_servers("192.0.2.53"), "dns.public_names")
-        found = outcomes_of(dns_records.public_names_resolve, view, names=["site.management_host"])
+        found = outcomes_of(dns_public.public_names_resolve, view, names=["site.management_host"])
         assert found == {"management.azure.com at 192.0.2.53": Outcome.ERROR}
 
     @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ class TestAnswers:
     def test_a_public_name_leads_to_addresses_of_hosts(self, values: dict[str, Any], outcome: Outcome) -> None:
         row = answer(**{"name": "public.example", "answers": ["198.51.100.7"], **values})
         view = site_view(with_servers("192.0.2.53"), "dns.public_names", [row])
-        found = outcomes_of(dns_records.public_names_resolve, view, names=["public.example"])
+        found = outcomes_of(dns_public.public_names_resolve, view, names=["public.example"])
         assert found == {"public.example at 192.0.2.53": outcome}
 
     def test_a_server_that_says_two_things_says_nothing(self) -> None:

@@ -202,7 +202,10 @@ def test_the_plan_names_every_request_and_contacts_nobody(typed: Typed) -> None:
     assert "curl.exe --version" in done.out
     assert "the one that system.environment and proxy.connections tell" in done.out
     assert "Nothing but the GET is sent" in done.out
+    assert "192.0.2.53: management.azure.com A\n" in done.out
+    assert "192.0.2.53: management.azure.com A over TCP\n" in done.out
     document = json.loads(typed("plan", "site.yaml", "--json", "-").out)
+    assert len(document["questions"]) == len(set(document["questions"]))
     assert {request["operation"] for requests in document["requests"].values() for request in requests} <= {
         *("Enumerate", "Get", "Command", "none"),
     }

@@ -128,7 +128,7 @@ def test_the_pack_s_own_table_may_be_supplied(typed: Typed) -> None:
 def test_the_plan_asks_for_what_it_names(typed: Typed) -> None:
     done = typed("plan", SITE, "--endpoints", "newer.yaml")
     assert "https://new.azure.com/" in done.out
-    assert "login.microsoftonline.com" not in done.out
+    assert "https://login.microsoftonline.com/" not in done.out
     assert "Table of endpoints of 2026-11-21, supplied" in done.out
     document = json.loads(typed("plan", SITE, "--endpoints", "newer.yaml", "--json", "-").out)
     assert document["tables"][0]["supplied"] is True

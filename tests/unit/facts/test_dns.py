@@ -14,12 +14,14 @@ import dns.exception
 import dns.message
 import dns.rcode
 import dns.rrset
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from azpreflight.connect import Redirections
 from azpreflight.facts import dns as source
+from azpreflight.facts import dns_wire as wire
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.collection import Collection
 from azpreflight.facts.deadline import Deadline
@@ -57,8 +59,8 @@ def site(*servers: str) -> Site:
     )
 
 
-def query(*names: str, kind: Any = "A") -> Query:
-    return Query(read=DnsQuery(names=names, type=kind), title="t", sureness=Sureness.DOCUMENTED, basis="b")
+def query(*names: str, kind: Any = "A", **read: Any) -> Query:
+    return Query(read=DnsQuery(names=names, type=kind, **read), title="t", sureness=Sureness.DOCUMENTED, basis="b")
 
 
 def collect(
@@ -93,18 +95,30 @@ def strange_row(server: StrangeServer, name: str = NAME) -> Any:
 
 
 def answered(**changed: Any) -> dict[str, Any]:
-    right = {"rcode": "NOERROR", "error": None, "authoritative": True, "transport": "udp", "answers": ["192.0.2.11"]}
+    right = {
+        "rcode": "NOERROR",
+        "error": None,
+        "authoritative": True,
+        "transport": "udp",
+        "truncated": False,
+        "aliases": [],
+        "answers": ["192.0.2.11"],
+    }
     return {"server": SERVER, "name": NAME, "type": "A", **right, **changed}
 
 
-def unanswered(error: str, transport: str = "udp") -> dict[str, Any]:
-    return answered(rcode=None, error=error, authoritative=False, transport=transport, answers=[])
+def unanswered(error: str, **changed: Any) -> dict[str, Any]:
+    return answered(rcode=None, error=error, authoritative=False, answers=[], **changed)
+
+
+CUT = {"transport": "tcp", "truncated": True}
+"""What a row says where an answer over UDP was cut."""
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries that are over soon."""
-    monkeypatch.setattr(source, "TRY_SECONDS", SHORT)
+    monkeypatch.setattr(wire, "TRY_SECONDS", SHORT)
 
 
 @pytest.fixture
@@ -121,8 +135,12 @@ def closed() -> Endpoint:
         ("authoritative", "azl-n09.edge.example", {"rcode": "NXDOMAIN", "answers": []}),
         ("authoritative", "six.edge.example", {"answers": []}),
         ("authoritative", "two.edge.example", {"answers": ["192.0.2.31", "192.0.2.32"]}),
-        ("authoritative", "alias.edge.example", {}),
-        ("authoritative", "dangling.edge.example", {"rcode": "NXDOMAIN", "answers": []}),
+        ("authoritative", "alias.edge.example", {"aliases": ["alias2.edge.example", NAME]}),
+        (
+            "authoritative",
+            "dangling.edge.example",
+            {"rcode": "NXDOMAIN", "aliases": ["nowhere.edge.example"], "answers": []},
+        ),
         ("authoritative", "loop.edge.example", {"rcode": "SERVFAIL", "answers": []}),
         ("authoritative", "azl-n01.other.example", {"rcode": "REFUSED", "authoritative": False, "answers": []}),
         ("stale", NAME, {"answers": ["192.0.2.99"]}),
@@ -161,28 +179,28 @@ def test_every_type_is_answered_with_its_own_data(
 def test_an_answer_too_long_for_a_datagram_comes_over_tcp(dns_server: DnsServer) -> None:
     row = row_from(dns_server.reached_at({SERVER: "authoritative"}), "many.edge.example")
     addresses = sorted(f"198.51.100.{number}" for number in range(1, 61))
-    assert row == answered(name="many.edge.example", transport="tcp", answers=addresses)
+    assert row == answered(name="many.edge.example", answers=addresses, **CUT)
 
 
 @pytest.mark.parametrize(
     ("server", "row"),
     [
-        (StrangeServer(udp=[truncated], tcp=[whole]), answered(transport="tcp")),
-        (StrangeServer(udp=[truncated], tcp=None), unanswered("port closed", "tcp")),
-        (StrangeServer(udp=[truncated], tcp=[]), unanswered("connection closed", "tcp")),
+        (StrangeServer(udp=[truncated], tcp=[whole]), answered(**CUT)),
+        (StrangeServer(udp=[truncated], tcp=None), unanswered("port closed", **CUT)),
+        (StrangeServer(udp=[truncated], tcp=[]), unanswered("connection closed", **CUT)),
         (
             StrangeServer(udp=[truncated], tcp=[truncated]),
-            unanswered("the answer is no DNS answer to the question", "tcp"),
+            unanswered("the answer is no DNS answer to the question", **CUT),
         ),
         (
             StrangeServer(udp=[truncated], tcp=[garbage]),
-            unanswered("the answer is no DNS answer to the question", "tcp"),
+            unanswered("the answer is no DNS answer to the question", **CUT),
         ),
         (
             StrangeServer(udp=[truncated], tcp=[wrong_id]),
-            unanswered("the answer is no DNS answer to the question", "tcp"),
+            unanswered("the answer is no DNS answer to the question", **CUT),
         ),
-        (StrangeServer(udp=[truncated], stays_silent=True), unanswered("timeout", "tcp")),
+        (StrangeServer(udp=[truncated], stays_silent=True), unanswered("timeout", **CUT)),
     ],
     ids=["whole", "closed", "hangs-up", "truncated-again", "garbage", "wrong-id", "silent"],
 )
@@ -191,6 +209,39 @@ def test_a_truncated_answer_is_asked_for_over_tcp_whatever_comes_of_it(
     server: StrangeServer, row: dict[str, Any]
 ) -> None:
     assert strange_row(server) == row
+
+
+@pytest.mark.parametrize(
+    ("server", "row"),
+    [
+        (StrangeServer(udp=[whole], tcp=[whole]), answered(transport="tcp")),
+        (StrangeServer(udp=[whole], tcp=None), unanswered("port closed", transport="tcp")),
+        (StrangeServer(udp=[whole], tcp=[]), unanswered("connection closed", transport="tcp")),
+        (StrangeServer(udp=[whole], stays_silent=True), unanswered("timeout", transport="tcp")),
+    ],
+    ids=["whole", "closed", "hangs-up", "silent"],
+)
+@pytest.mark.usefixtures("impatient")
+def test_what_only_tcp_may_carry_is_never_asked_over_udp(server: StrangeServer, row: dict[str, Any]) -> None:
+    with server:
+        asked = {"f": query(NAME, transport="tcp")}
+        assert collect(asked, [SERVER], reached_at({SERVER: server.endpoint}))["f"].value == [row]
+    assert "udp" not in server.asked
+
+
+@pytest.mark.usefixtures("impatient")
+def test_silence_over_udp_is_not_explained_by_a_closed_port_of_tcp() -> None:
+    asked = {"udp": query(NAME), "tcp": query(NAME, transport="tcp")}
+    with StrangeServer(udp=[], tcp=None) as server:
+        facts = collect(asked, [SERVER], reached_at({SERVER: server.endpoint}))
+    assert facts["udp"].value == [unanswered("timeout")]
+    assert facts["tcp"].value == [unanswered("port closed", transport="tcp")]
+
+
+def test_a_query_says_which_servers_are_asked() -> None:
+    forwarding = msgspec.structs.replace(site(SERVER), network=Network(dns=Dns(forwarders=("192.0.2.99",))))
+    read = DnsQuery(names=("a.example",), type="A", servers="site.dns_forwarders")
+    assert questions_of(read, forwarding) == [Question("192.0.2.99", "a.example", "A")]
 
 
 @pytest.mark.parametrize(
@@ -207,14 +258,14 @@ def test_a_server_that_never_answers_to_the_point_is_silent_after_its_tries(
 ) -> None:
     server = StrangeServer(udp=[reply])
     assert strange_row(server) == unanswered("timeout")
-    assert server.asked == ["udp"] * source.TRIES
+    assert server.asked == ["udp"] * wire.TRIES
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_flood_of_garbage_ends_with_the_tries() -> None:
     start = time.monotonic()
     assert strange_row(StrangeServer(udp=[garbage], floods=True)) == unanswered("timeout")
-    assert time.monotonic() - start < source.TRIES * SHORT + 2
+    assert time.monotonic() - start < wire.TRIES * SHORT + 2
 
 
 @pytest.mark.usefixtures("impatient")
@@ -233,11 +284,11 @@ def test_a_closed_port_is_told_at_once(closed: Endpoint) -> None:
 def test_a_closed_port_is_one_for_every_question_even_if_the_system_says_so_once_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def tries(request: dns.message.Message, *_: object) -> source._Reply:
+    def tries(request: dns.message.Message, *_: object) -> wire.Reply:
         first = request.question[0].name.to_text() == NAME + "."
-        return source._Reply("udp", None, source.CLOSED if first else source.TIMEOUT)
+        return wire.Reply("udp", None, wire.CLOSED if first else wire.TIMEOUT)
 
-    monkeypatch.setattr(source, "_try", tries)
+    monkeypatch.setattr(wire, "_try", tries)
     rows = collect({"f": query(NAME, "other.example")}, [SERVER], reached_at({}))["f"].value
     assert [row["error"] for row in rows] == ["port closed", "port closed"]
 
@@ -245,13 +296,13 @@ def test_a_closed_port_is_one_for_every_question_even_if_the_system_says_so_once
 @given(data=st.data())
 def test_no_bytes_that_a_server_may_send_get_past_the_reader(data: st.DataObject) -> None:
     request = dns.message.make_query(NAME, "A", id=1)
-    wire = bytearray(whole(request))
+    sent = bytearray(whole(request))
     for _ in range(data.draw(st.integers(0, 4))):
-        wire[data.draw(st.integers(0, len(wire) - 1))] = data.draw(st.integers(0, 255))
-    cut = bytes(wire[: data.draw(st.integers(0, len(wire)))]) + data.draw(st.binary(max_size=20))
+        sent[data.draw(st.integers(0, len(sent) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(sent[: data.draw(st.integers(0, len(sent)))]) + data.draw(st.binary(max_size=20))
     with contextlib.suppress(dns.exception.DNSException):
-        answers = source._answers(source._understood(cut, request))
-        assert all(isinstance(answer, str) for answer in answers)
+        aliases, answers = source._answers(wire._understood(cut, request))
+        assert all(isinstance(text, str) for text in [*aliases, *answers])
 
 
 def test_an_answer_full_of_addresses_is_kept_in_part() -> None:
@@ -339,14 +390,15 @@ def test_an_address_that_cannot_be_reached_is_told_without_the_words_of_the_syst
 
 
 def test_each_question_is_asked_once_whatever_facts_share_it() -> None:
-    with StrangeServer(udp=[whole]) as server:
+    with StrangeServer(udp=[whole], tcp=[whole]) as server:
         queries = {
             "nodes": query("site.node_fqdns"),
             "all": query("site.node_fqdns", "site.cluster_fqdn", "AZL-LITERAL.edge.example."),
+            "tcp": query("site.cluster_fqdn", transport="tcp"),
             "not.ours": Query(read=WinrmQuery(resource="config"), title="t", sureness=Sureness.DOCUMENTED, basis="b"),
         }
         found = collect(queries, [SERVER], reached_at({SERVER: server.endpoint}))
-    assert len(server.asked) == 4
+    assert sorted(server.asked) == ["tcp"] + ["udp"] * 4
     names = ["azl-n01.edge.example", "azl-n02.edge.example", "azl-cl01.edge.example", "AZL-LITERAL.edge.example"]
     assert [row["name"] for row in found["all"].value] == names
     assert [row["name"] for row in found["nodes"].value] == names[:2]
@@ -403,7 +455,7 @@ def test_what_was_answered_before_the_deadline_is_kept_beside_what_was_cut_short
     with StrangeServer(udp=[whole]) as good, StrangeServer(udp=[]) as silent:
         places = {SERVER: good.endpoint, "192.0.2.54": silent.endpoint}
         value = collect({"f": query(NAME)}, list(places), reached_at(places), Deadline(0.5))["f"].value
-    assert value == [answered(), {**unanswered(source.CUT_SHORT), "server": "192.0.2.54"}]
+    assert value == [answered(), {**unanswered(wire.CUT_SHORT), "server": "192.0.2.54"}]
 
 
 def test_a_run_that_is_called_off_waits_no_longer() -> None:
@@ -429,12 +481,12 @@ def test_sixty_four_names_at_three_servers_take_a_moment_and_one_silent_server_o
     assert [(row["name"], row["server"]) for row in value] == [(name, server) for name in names for server in servers]
     assert all(row["answers"] == [f"203.0.113.{int(row['name'][4:6])}"] for row in value)
 
-    monkeypatch.setattr(source, "TRY_SECONDS", SHORT)
+    monkeypatch.setattr(wire, "TRY_SECONDS", SHORT)
     with StrangeServer(udp=[]) as silent:
         places[servers[0]] = silent.endpoint
         start = time.monotonic()
         value = collect({"f": query(*names)}, servers, reached_at(places))["f"].value
-    assert time.monotonic() - start < 2 * source.TRIES * SHORT + 2
+    assert time.monotonic() - start < 2 * wire.TRIES * SHORT + 2
     assert {row["error"] for row in value if row["server"] == servers[0]} == {"timeout"}
     assert {row["error"] for row in value if row["server"] != servers[0]} == {None}
 

@@ -15,7 +15,9 @@ from azpreflight.site.model import (
     Cluster,
     Directory,
     Dns,
+    DnsMode,
     Intent,
+    KeyVault,
     Management,
     Network,
     Node,
@@ -26,7 +28,10 @@ from azpreflight.site.model import (
 )
 
 BARE = Site(name="lab", profile=Profile.LOCAL_IDENTITY, nodes=(Node(name="N1", address=""),))
-ALWAYS_DECLARED = {"site.name", "site.node_names", "site.management_host", "node.name"}
+ALWAYS_DECLARED = {
+    *("site.name", "site.node_names", "node.name"),
+    *("site.management_host", "site.login_host", "site.no_such_public_name"),
+}
 SITE = Site(
     name="lab",
     profile=Profile.LOCAL_IDENTITY,
@@ -69,12 +74,11 @@ def test_a_reference_answers_with_what_is_declared(reference: str, values: tuple
     assert resolve(reference, SITE, SITE.nodes[1]) == values
 
 
+@pytest.mark.parametrize("reference", ["site.management_host", "site.login_host", "site.key_vault_host"])
 @pytest.mark.parametrize("cloud", list(Cloud))
-def test_every_cloud_has_a_host_of_its_own_for_management(cloud: Cloud) -> None:
-    hosts = {
-        other: resolve("site.management_host", msgspec.structs.replace(BARE, azure=Azure(cloud=other)))
-        for other in Cloud
-    }
+def test_every_cloud_has_hosts_of_its_own(reference: str, cloud: Cloud) -> None:
+    site = msgspec.structs.replace(BARE, key_vault=KeyVault(name="kv-1"))
+    hosts = {other: resolve(reference, msgspec.structs.replace(site, azure=Azure(cloud=other))) for other in Cloud}
     assert [other for other, found in hosts.items() if found == hosts[cloud]] == [cloud]
 
 
@@ -86,6 +90,24 @@ def test_a_reference_to_what_is_not_declared_is_empty(reference: str) -> None:
 @pytest.mark.parametrize("reference", ["node.name", "node.address", "node.fqdn"])
 def test_a_reference_to_a_node_is_empty_without_one(reference: str) -> None:
     assert resolve(reference, SITE) == ()
+
+
+def with_dns(**dns: object) -> Site:
+    return msgspec.structs.replace(BARE, network=Network(dns=Dns(**dns)))  # type: ignore[arg-type]
+
+
+def test_names_elsewhere_are_asked_of_the_servers_or_where_there_are_none_of_the_forwarders() -> None:
+    both = {"servers": ("192.0.2.53",), "forwarders": ("192.0.2.99",)}
+    assert resolve("site.resolvers", with_dns(**both)) == ("192.0.2.53",)
+    assert resolve("site.resolvers", with_dns(**both, mode=DnsMode.FORWARDER)) == ("192.0.2.99",)
+
+
+def test_a_name_that_nobody_made_is_the_same_each_time_and_another_in_each_zone() -> None:
+    (name,) = resolve("site.no_such_name", with_dns(zone="edge.example"))
+    (other,) = resolve("site.no_such_name", with_dns(zone="far.example"))
+    assert name == "azpreflight-103ece1c5365.edge.example"
+    assert name.partition(".")[0] != other.partition(".")[0]
+    assert resolve("site.no_such_name", with_dns(zone="EDGE.example"))[0].casefold() == name
 
 
 def test_an_unknown_reference_is_an_input_error() -> None:

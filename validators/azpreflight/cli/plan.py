@@ -80,7 +80,7 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
 def _document(plan: Plan) -> PlanDocument:
     collection = plan.collection
     questions = [
-        f"{question.server}: {question.name} {question.type}"
+        str(question)
         for query in collection.of_site.values()
         if isinstance(query.read, DnsQuery)
         for question in questions_of(query.read, collection.site)

@@ -29,6 +29,12 @@ class Probe(Frozen):
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(scheme=parts.scheme, host=parts.hostname or "", port=port, path=path, tls=tls)
 
+    @classmethod
+    def of_port(cls, text: str) -> Probe:
+        """The probe of a bare connection to `host:port`."""
+        host, _, port = text.rpartition(":")
+        return cls(scheme="tcp", host=host.strip("[]"), port=int(port))
+
     @property
     def url(self) -> str:
         """What is asked for, and what the row of the fact names."""
@@ -52,5 +58,8 @@ def probes_of(read: CurlQuery, fact: str, node: Node, collection: Collection) ->
     urls = [url for text in read.urls for url in filled(text, site, node)]
     found += [Probe.of_url(url, tls) for url in urls for tls in read.tls or (None,)]
     hosts = [host for name in read.tcp for host in (resolve(name, site, node) if name in REFERENCES else (name,))]
-    found += [Probe(scheme="tcp", host=host, port=port) for host in hosts for port in read.ports]
+    if read.ports:
+        found += [Probe(scheme="tcp", host=host, port=port) for host in hosts for port in read.ports]
+    else:
+        found += [Probe.of_port(host) for host in hosts]
     return list(dict.fromkeys(found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from azpreflight.facts.observation import Observation, Status
@@ -31,7 +32,7 @@ class Proxies(Frozen):
     def of(self, scheme: str, host: str) -> str | None:
         """The proxy on the way to a host; None for none."""
         proxy = {"http": self.http, "https": self.https}.get(scheme)
-        return None if proxy is None or any(_covers(entry, host) for entry in self.around) else proxy
+        return None if proxy is None or any(covers(entry, host) for entry in self.around) else proxy
 
 
 class UnknownProxyError(Exception):
@@ -128,7 +129,7 @@ def _with_subdomains(entries: Iterable[str]) -> Iterable[str]:
             yield f".{entry}"
 
 
-def _covers(entry: str, host: str) -> bool:
+def covers(entry: str, host: str) -> bool:
     """Whether an entry of a bypass list is meant for a host: a name, `.domain`, `*` for any text, CIDR, `<local>`."""
     # A list may name ports and schemes; what goes around the proxy is the host.
     pattern = re.sub(r"^[a-z]+://|(?<=[^:]):\d{1,5}$", "", entry.strip().casefold())
@@ -143,4 +144,5 @@ def _covers(entry: str, host: str) -> bool:
     if pattern.startswith("."):
         return name == pattern[1:] or name.endswith(pattern)
     # Windows means the domain itself by `*.domain` as little as any other pattern does.
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
+    # Only the asterisk has a meaning. However many there are, the time to match stays short, as it does not with `.*`.
+    return fnmatchcase(name, re.sub(r"[\[?]", r"[\g<0>]", pattern))

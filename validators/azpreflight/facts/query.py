@@ -94,9 +94,10 @@ class CurlQuery(Frozen, tag_field="from", tag="curl"):
     """Reachability as the node sees it, asked of `curl.exe`.
 
     table: endpoints of the pack's table of that name that the site needs. urls: URLs, in which `{site.gateway}` and its
-    like stand for what is declared. tcp: hosts (references or literals) whose `ports` are connected to. tls: versions
-    to pin, for each URL. proxy_from: what tells the proxy for `table` and `urls` where the site declares none; without
-    it, none is used then.
+    like stand for what is declared. tcp: hosts (references or literals) whose `ports` are connected to; without
+    `ports`, each names its own, as `site.proxy_ports` does (`proxy.edge.example:3128`). tls: versions to pin, for each
+    URL. proxy_from: what tells the proxy for `table` and `urls` where the site declares none; without it, none is used
+    then.
     """
 
     table: str | None = None

@@ -6,6 +6,7 @@ The values come from a file that somebody wrote: whoever puts one into a filter 
 from __future__ import annotations
 
 import functools
+import hashlib
 import ipaddress
 import itertools
 import re
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from azpreflight.errors import InputError, unknown
-from azpreflight.site.model import Cloud, Node, Range, Site, Traffic
+from azpreflight.site.model import Cloud, DnsMode, Node, Range, Site, Traffic
 
 Reference: TypeAlias = Callable[[Site, Node | None], tuple[str, ...]]
 """Answers with every value of one name; with none when the site does not declare it."""
@@ -28,6 +29,9 @@ MOST_POOL_ADDRESSES = 1024
 """More addresses than this are not looked at one by one; a deployment uses 255 at most."""
 
 
+DEFAULT_PORTS: Mapping[str, int] = MappingProxyType({"http": 80, "https": 443})
+"""Ports of URLs that name none."""
+
 MANAGEMENT_HOSTS: Mapping[Cloud, str] = MappingProxyType(
     {
         Cloud.PUBLIC: "management.azure.com",
@@ -36,6 +40,27 @@ MANAGEMENT_HOSTS: Mapping[Cloud, str] = MappingProxyType(
     }
 )
 """The host of the resource manager of each cloud."""
+
+LOGIN_HOSTS: Mapping[Cloud, str] = MappingProxyType(
+    {
+        Cloud.PUBLIC: "login.microsoftonline.com",
+        Cloud.US_GOVERNMENT: "login.microsoftonline.us",
+        Cloud.CHINA: "login.chinacloudapi.cn",
+    }
+)
+"""The host where everything logs on to each cloud."""
+
+VAULT_DOMAINS: Mapping[Cloud, str] = MappingProxyType(
+    {
+        Cloud.PUBLIC: "vault.azure.net",
+        Cloud.US_GOVERNMENT: "vault.usgovcloudapi.net",
+        Cloud.CHINA: "vault.azure.cn",
+    }
+)
+"""The domain in which the key vaults of each cloud have their names."""
+
+PUBLIC_ZONE = "example.com"
+"""A public zone that is kept for documentation (RFC 2606), so that nobody makes names in it."""
 
 
 def resolve(reference: str, site: Site, node: Node | None = None) -> tuple[str, ...]:
@@ -129,10 +154,32 @@ def pool_addresses(pools: Iterable[Range]) -> Iterator[str]:
             yield str(ipaddress.IPv4Address(number))
 
 
+def no_such_name(zone: str) -> str:
+    """A name in a zone that nobody made. The same for each run, so that a recording answers it."""
+    return f"azpreflight-{hashlib.sha256(zone.casefold().encode()).hexdigest()[:12]}.{zone}"
+
+
+def _resolvers(site: Site) -> tuple[str, ...]:
+    """Who is asked for names elsewhere: the DNS servers, or the forwarders where the cluster itself is the server."""
+    dns = site.network.dns
+    return _given(*((dns.forwarders if dns.mode is DnsMode.FORWARDER else dns.servers) or ()))
+
+
 def _adapters(site: Site, traffic: Traffic) -> tuple[str, ...]:
     intents = site.network.intents or ()
     names = (adapter for intent in intents if traffic in intent.traffic for adapter in intent.adapters)
     return tuple(dict.fromkeys(names))
+
+
+def _proxies(site: Site) -> tuple[str, ...]:
+    return _given(site.proxy.http, site.proxy.https)
+
+
+def _host_and_port(url: str) -> str:
+    """What `url` connects to, as `proxy.edge.example:3128`; its port is the scheme's where it names none."""
+    scheme, _, rest = url.rpartition("://")
+    authority = rest.partition("/")[0].rpartition("@")[2]
+    return authority if re.search(r":[0-9]+$", authority) else f"{authority}:{DEFAULT_PORTS.get(scheme.lower(), 80)}"
 
 
 REFERENCES: Mapping[str, Reference] = MappingProxyType(
@@ -152,6 +199,9 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
         ),
         "site.dns_servers": lambda site, _: _given(*(site.network.dns.servers or ())),
         "site.dns_forwarders": lambda site, _: _given(*(site.network.dns.forwarders or ())),
+        "site.resolvers": lambda site, _: _resolvers(site),
+        "site.no_such_name": lambda site, _: tuple(map(no_such_name, _given(site.dns_suffix))),
+        "site.no_such_public_name": lambda *_: (no_such_name(PUBLIC_ZONE),),
         "site.ntp_servers": lambda site, _: _given(*(site.network.ntp_servers or ())),
         "site.management_adapters": lambda site, _: _adapters(site, Traffic.MANAGEMENT),
         "site.storage_adapters": lambda site, _: _adapters(site, Traffic.STORAGE),
@@ -159,11 +209,16 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
         "site.deployment_user": lambda site, _: _given(site.directory.deployment_user),
         "site.region": lambda site, _: _given(site.azure.region),
         "site.management_host": lambda site, _: (MANAGEMENT_HOSTS[site.azure.cloud],),
+        "site.login_host": lambda site, _: (LOGIN_HOSTS[site.azure.cloud],),
+        "site.key_vault_host": lambda site, _: tuple(
+            f"{name}.{VAULT_DOMAINS[site.azure.cloud]}" for name in _given(site.key_vault.name)
+        ),
         "site.key_vault": lambda site, _: _given(site.key_vault.name),
         "site.witness_storage_account": lambda site, _: _given(site.witness.storage_account),
         "site.diagnostics_storage_account": lambda site, _: _given(site.azure.diagnostics_storage_account),
         "site.http_proxy": lambda site, _: _given(site.proxy.http),
         "site.https_proxy": lambda site, _: _given(site.proxy.https),
+        "site.proxy_ports": lambda site, _: tuple(dict.fromkeys(_host_and_port(url) for url in _proxies(site))),
         "node.name": lambda _, node: _given(node.name) if node else (),
         "node.address": lambda _, node: _given(node.address) if node else (),
         "node.fqdn": lambda site, node: _given(site.fqdn(node.name)) if node else (),

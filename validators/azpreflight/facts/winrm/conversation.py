@@ -32,6 +32,7 @@ from azpreflight.facts.winrm.curl import Transfer
 from azpreflight.facts.winrm.errors import Fault, Rejected, WireError
 from azpreflight.facts.winrm.faults import CONTEXT_EXPIRED, HOST_RESTARTING, PROVIDER_NOT_LOADED, QUOTAS
 from azpreflight.facts.winrm.lines import Line, lines_of
+from azpreflight.facts.winrm.logins import without_logins
 from azpreflight.facts.winrm.outbound import reach
 from azpreflight.facts.winrm.session import Session
 from azpreflight.facts.winrm.shell import Shell, open_shell
@@ -370,7 +371,7 @@ class Conversation:
                 source=SOURCE,
                 status=Status.OBSERVED,
                 observed_at=utc_now(),
-                value=value,
+                value=without_logins(value),
             )
         )
 
