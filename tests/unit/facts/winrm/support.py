@@ -54,7 +54,7 @@ class Sent:
     deadline: Deadline
     selectors: Mapping[str, str] | None
     options: Mapping[str, str] | None
-    patience: float | None = None
+    seconds: float | None = None
 
     @property
     def operation(self) -> str:
@@ -76,12 +76,12 @@ class Node:
         body: str,
         *,
         deadline: Deadline,
+        seconds: float | None = None,
         selectors: Mapping[str, str] | None = None,
         options: Mapping[str, str] | None = None,
-        patience: float | None = None,
     ) -> ET.Element:
         """Answer one request."""
-        sent = Sent(uri, action, body, deadline, selectors, options, patience)
+        sent = Sent(uri, action, body, deadline, selectors, options, seconds)
         self.sent.append(sent)
         content = body_from(self.answer(sent))
         if (fault := fault_of(content)) is not None:

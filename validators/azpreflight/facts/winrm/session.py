@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from xml.etree import ElementTree as ET
@@ -86,14 +85,14 @@ class Session:
         body: str,
         *,
         deadline: Deadline,
+        seconds: float | None = None,
         selectors: Mapping[str, str] | None = None,
         options: Mapping[str, str] | None = None,
-        patience: float | None = None,
     ) -> ET.Element:
         """Send one request and return the SOAP body of the answer.
 
         The first request authenticates. After a rejected credential or a broken connection nothing is sent any more.
-        patience: seconds after which the node is to answer that it has nothing yet, where the deadline is later.
+        The node may take `seconds`, or as long as any operation; its word that they are over is waited for.
 
         Raises:
             Fault: the node answered with a fault.
@@ -103,7 +102,7 @@ class Session:
             raise self.broken
         if deadline.over:
             raise WireError(Status.TIMED_OUT, "the time for this node is over")
-        seconds = min(self._operation_seconds, deadline.remaining, math.inf if patience is None else patience)
+        seconds = min(seconds or self._operation_seconds, deadline.remaining)
         message = envelope(self.endpoint.url, uri, action, body, timeout=seconds, selectors=selectors, options=options)
         try:
             text = self._channel.send(message.encode(), deadline.within(seconds + GRACE_SECONDS))

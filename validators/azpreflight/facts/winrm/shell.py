@@ -110,9 +110,8 @@ class Shell:
             if deadline.over:
                 raise WireError(Status.TIMED_OUT, "the program did not end in the time given")
             try:
-                # The connection outlives the poll: a program that is silent for that long is no broken node.
                 answer = self._session.request(
-                    URI, f"{SHELL}/Receive", body, deadline=deadline, selectors=self._selectors, patience=POLL_SECONDS
+                    URI, f"{SHELL}/Receive", body, deadline=deadline, seconds=POLL_SECONDS, selectors=self._selectors
                 )
             except Fault as fault:
                 if fault.code == TIMED_OUT:
