@@ -13,12 +13,12 @@ import msgspec
 from azpreflight.cli.output import STDOUT, write_whole
 from azpreflight.engine.plan import Plan
 from azpreflight.facts.collection import Collection
-from azpreflight.facts.dns import questions_of
-from azpreflight.facts.http import routes_of
 from azpreflight.facts.ldap.searches import in_words
+from azpreflight.facts.network.dns import questions_of
+from azpreflight.facts.network.http import routes_of
+from azpreflight.facts.network.tcp import doors_of
+from azpreflight.facts.network.tls import handshakes_of
 from azpreflight.facts.query import DnsQuery, HttpQuery, TcpQuery, TlsQuery
-from azpreflight.facts.tcp import doors_of
-from azpreflight.facts.tls import handshakes_of
 from azpreflight.facts.winrm.requests import Request, requests_of
 from azpreflight.model import Frozen, Severity, TableInfo, Target
 from azpreflight.redact import plain

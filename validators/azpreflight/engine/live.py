@@ -14,11 +14,11 @@ from azpreflight.credentials import Credential
 from azpreflight.engine.directory import choose_login
 from azpreflight.engine.transport import Choice, certificate_credential
 from azpreflight.facts.collection import Collection, NodeSource, SiteSource
-from azpreflight.facts.dns import DnsSource
-from azpreflight.facts.http import HttpSource
 from azpreflight.facts.ldap.source import LdapSource
-from azpreflight.facts.tcp import TcpSource
-from azpreflight.facts.tls import TlsSource
+from azpreflight.facts.network.dns import DnsSource
+from azpreflight.facts.network.http import HttpSource
+from azpreflight.facts.network.tcp import TcpSource
+from azpreflight.facts.network.tls import TlsSource
 from azpreflight.facts.winrm.channel import Endpoint
 from azpreflight.facts.winrm.raw import RawFolder
 from azpreflight.facts.winrm.source import WinrmSource

@@ -6,9 +6,9 @@ import datetime
 
 import pytest
 
+from azpreflight.facts.errors import Rejected
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import answers
-from azpreflight.facts.winrm.errors import Rejected
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.UTC)
 URL = "http://192.0.2.11:5985/wsman"

@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.winrm import curl
 from azpreflight.facts.winrm.curl import Transfer, runs, work_list
 from azpreflight.facts.winrm.curl_reports import reports, row_of
 from azpreflight.facts.winrm.dialect import CURRENT, PARALLEL
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Value
 from servers.tls import self_signed

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import ProgramQuery, Query
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.lines import lines_of
 from azpreflight.model import Sureness
 from azpreflight.site import Site, load_site

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import RegistryQuery
 from azpreflight.facts.registry_tree import RegistryTree
 from azpreflight.facts.winrm import registry
-from azpreflight.facts.winrm.errors import Fault, WireError
+from azpreflight.facts.winrm.faults import Fault
 from azpreflight.model import Value
 from unit.facts.winrm.support import Node, Sent, fault
 

@@ -9,11 +9,11 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.connection import Controller, Place
 from azpreflight.facts.ldap.controllers import ReachedAt, catalog_of, controllers
 from azpreflight.facts.ldap.login import Login, Nobody, WithPassword, WithTicket
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.distinguished_name import DistinguishedName
 from azpreflight.site.formats import is_address
 from azpreflight.site.model import DirectoryTls, Site

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Rejected, WireError
 
 SUCCESS = 0
 REFERRAL = 10

@@ -16,6 +16,7 @@ from typing import Any
 
 from azpreflight.facts.collection import Collection, Keep, unobserved, utc_now
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.attributes import DESCRIPTOR, decoded
 from azpreflight.facts.ldap.connection import PAGE_ENTRIES, Controller
 from azpreflight.facts.ldap.controllers import ReachedAt
@@ -25,7 +26,6 @@ from azpreflight.facts.ldap.searches import CONFIGURATION, DOMAIN, ROOT_DSE, Sea
 from azpreflight.facts.ldap.security import sid_text
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import LdapQuery, Query, SiteRead
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Value
 
 SOURCE = "ldap"

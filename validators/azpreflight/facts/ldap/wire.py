@@ -13,9 +13,9 @@ from typing import Protocol
 from cryptography import x509
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.closer import is_no_tls
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.model import Directory
 
 CONNECT_SECONDS = 5.0

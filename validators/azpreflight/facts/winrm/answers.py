@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import requests
 
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Rejected, WireError
 
 SKEW_SECONDS = 300.0
 """Difference of clocks that Kerberos does not accept by default."""

@@ -13,10 +13,10 @@ import re
 from collections.abc import Sequence
 
 from azpreflight.facts.chains import chain_of_pem
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.curl import Transfer
 from azpreflight.facts.winrm.dialect import Dialect
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Value
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import FromFact, ProgramQuery, Query, RegistryQuery
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.programs import line_of
 from azpreflight.site.model import Node, Site
 from azpreflight.site.references import resolve

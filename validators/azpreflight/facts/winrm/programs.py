@@ -15,9 +15,9 @@ from xml.etree import ElementTree as ET
 
 from azpreflight.documents import read_json
 from azpreflight.errors import InputError, nearest
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import ProgramQuery, RegistryQuery
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Value
 
 SYSTEM = "%SystemRoot%\\System32\\"

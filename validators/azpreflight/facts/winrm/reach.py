@@ -10,9 +10,9 @@ import requests
 import urllib3.exceptions
 import urllib3.util.ssl_match_hostname
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import closer
-from azpreflight.facts.winrm.errors import WireError
 
 _EXPIRED, _NOT_YET_VALID, _SELF_SIGNED, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 18, 62, 64
 """Numbers that OpenSSL gives the ways in which a certificate is not accepted."""

@@ -10,8 +10,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Rejected, WireError
 
 KINIT_SECONDS = 30.0
 KLIST_SECONDS = 5.0

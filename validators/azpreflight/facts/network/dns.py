@@ -22,7 +22,7 @@ import dns.rcode
 
 from azpreflight.facts.collection import Collection, Keep, unobserved, utc_now
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.dns_wire import CLOSED, CUT_SHORT, TIMEOUT, address_of, ask, request_of
+from azpreflight.facts.network.dns_wire import CLOSED, CUT_SHORT, TIMEOUT, address_of, ask, request_of
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import DnsQuery, FromFact, Query, SiteRead
 from azpreflight.model import Value

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from azpreflight.facts.collection import Keep, unobserved, utc_now
 from azpreflight.facts.observation import Observation, Status
-from azpreflight.facts.words import NOT_TRIED
+from azpreflight.facts.row_errors import NOT_TRIED
 from azpreflight.model import Value
 from azpreflight.site.model import Site
 from azpreflight.site.references import REFERENCES, resolve

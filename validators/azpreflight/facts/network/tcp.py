@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from azpreflight.facts.asking import ReachedAt, ask_once, hosts_of, keep_rows
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.network.asking import ReachedAt, ask_once, hosts_of, keep_rows
+from azpreflight.facts.network.stream import LookupFailedError, NoSuchNameError, Stream, connect
 from azpreflight.facts.query import SiteRead, TcpQuery
-from azpreflight.facts.stream import LookupFailedError, NoSuchNameError, Stream, connect
-from azpreflight.facts.words import (
+from azpreflight.facts.row_errors import (
     LOOKUP_FAILED,
     NO_SUCH_NAME,
     NOT_TRIED,

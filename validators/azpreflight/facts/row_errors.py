@@ -1,4 +1,4 @@
-"""What rows about the operator's own tries say in place of a success: the words that sources write and checks read."""
+"""The `error` of rows about tries of the operator's machine: words that sources write and checks read."""
 
 from __future__ import annotations
 

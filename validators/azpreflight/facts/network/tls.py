@@ -15,15 +15,15 @@ import ssl
 import warnings
 from dataclasses import dataclass
 
-from azpreflight.facts import rdp, records
-from azpreflight.facts.asking import ReachedAt, ask_once, hosts_of, keep_rows
 from azpreflight.facts.chains import chain_of_der
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.network import rdp, tls_records
+from azpreflight.facts.network.asking import ReachedAt, ask_once, hosts_of, keep_rows
+from azpreflight.facts.network.stream import Conversation, TlsStream
+from azpreflight.facts.network.tcp import NotConnected, open_stream
 from azpreflight.facts.query import SiteRead, TlsQuery
-from azpreflight.facts.stream import Conversation, TlsStream
-from azpreflight.facts.tcp import NotConnected, open_stream
-from azpreflight.facts.words import (
+from azpreflight.facts.row_errors import (
     CLOSED,
     NO_ANSWER,
     NOT_RDP,
@@ -196,7 +196,7 @@ def _agree(
     except (OSError, EOFError) as error:
         # OpenSSL has looked at what was heard: a hello that it did not object to is one of this version.
         word = NOT_TRIED if deadline.over else _broken(error)
-        return {"offered": True if records.is_hello(tls.heard) else None, "error": word}
+        return {"offered": True if tls_records.is_hello(tls.heard) else None, "error": word}
     return {"offered": True, "cipher": tls.cipher, "chain": chain_of_der(tls.certificates())}
 
 
@@ -214,12 +214,12 @@ def _meaning(error: ssl.SSLError, heard: bytes, version: str) -> tuple[bool | No
     """Whether the version is offered, and what came in place of a session, by the first bytes that were heard."""
     if not heard:
         return (None, CLOSED) if isinstance(error, ssl.SSLEOFError) else (None, NOT_SPOKEN_HERE)
-    if not records.is_tls(heard):
+    if not tls_records.is_tls(heard):
         return False, NOT_TLS
-    if (alert := records.alert_in(heard)) is not None:
+    if (alert := tls_records.alert_in(heard)) is not None:
         return (False if alert in DECLINED else None), f"alert {alert}"
-    if not records.is_hello(heard):
+    if not tls_records.is_hello(heard):
         return None, CLOSED
-    if records.hello_version(heard) != _ON_THE_WIRE[version] or error.reason in _FROM_ANOTHER:
+    if tls_records.hello_version(heard) != _ON_THE_WIRE[version] or error.reason in _FROM_ANOTHER:
         return False, OTHER_VERSION
     return True, UNFINISHED

@@ -20,12 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azpreflight.connect import Redirections
-from azpreflight.facts import dns as source
-from azpreflight.facts import dns_wire as wire
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.collection import Collection
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.dns import DnsSource, Question, questions_of
+from azpreflight.facts.network import dns as source
+from azpreflight.facts.network import dns_wire as wire
+from azpreflight.facts.network.dns import DnsSource, Question, questions_of
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import DnsQuery, FromFact, Query, WinrmQuery
 from azpreflight.model import Phase, Profile, Sureness

@@ -16,16 +16,23 @@ import ssl
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from azpreflight.facts import records
-from azpreflight.facts.asking import ask_once, keep_rows
 from azpreflight.facts.chains import chain_of_der
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.endpoints import needed, probe_of
+from azpreflight.facts.network import tls_records
+from azpreflight.facts.network.asking import ask_once, keep_rows
+from azpreflight.facts.network.stream import (
+    Conversation,
+    LookupFailedError,
+    NoSuchNameError,
+    Stream,
+    TlsStream,
+    connect,
+)
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.proxies import Proxies, proxies_of
 from azpreflight.facts.query import CurlQuery, HttpQuery, SiteRead
-from azpreflight.facts.stream import Conversation, LookupFailedError, NoSuchNameError, Stream, TlsStream, connect
 from azpreflight.model import Value
 from azpreflight.site.model import Site
 from azpreflight.site.references import filled
@@ -307,9 +314,9 @@ def _tls_words(error: OSError, heard: bytes) -> str:
         return "the connection was reset in the handshake"
     if not heard:
         return "the connection ended in the handshake"
-    if not records.is_tls(heard):
+    if not tls_records.is_tls(heard):
         return "wrong version number, as where no TLS is spoken"
-    alert = records.alert_in(heard)
+    alert = tls_records.alert_in(heard)
     if alert is None:
         return "unsupported protocol: no version or cipher in common"
     return f"alert {alert.replace('_', ' ')}"
