@@ -9,7 +9,7 @@ from azpreflight.facts.endpoints import needed, probe_of
 from azpreflight.facts.query import CurlQuery
 from azpreflight.model import Frozen
 from azpreflight.site.model import Node
-from azpreflight.site.references import REFERENCES, filled, resolve
+from azpreflight.site.references import filled, values_of
 
 
 class Probe(Frozen):
@@ -57,7 +57,7 @@ def probes_of(read: CurlQuery, fact: str, node: Node, collection: Collection) ->
         found += [Probe.of_url(url) for url in probed if url is not None]
     urls = [url for text in read.urls for url in filled(text, site, node)]
     found += [Probe.of_url(url, tls) for url in urls for tls in read.tls or (None,)]
-    hosts = [host for name in read.tcp for host in (resolve(name, site, node) if name in REFERENCES else (name,))]
+    hosts = values_of(read.tcp, site, node)
     if read.ports:
         found += [Probe(scheme="tcp", host=host, port=port) for host in hosts for port in read.ports]
     else:

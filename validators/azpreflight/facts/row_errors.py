@@ -8,6 +8,8 @@ REDIRECTED = "redirected"
 """The host is reached through a redirection to one port, which stands for another."""
 
 REFUSED = "refused"
+PORT_CLOSED = "port closed"
+"""Of a DNS server: nothing listens there, says the system behind it."""
 TIMEOUT = "timeout"
 NO_SUCH_NAME = "no such name"
 LOOKUP_FAILED = "name lookup failed"

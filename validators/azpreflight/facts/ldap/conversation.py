@@ -11,8 +11,9 @@ from urllib.parse import unquote, urlsplit
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.connection import Controller, Place
-from azpreflight.facts.ldap.controllers import ReachedAt, catalog_of, controllers
+from azpreflight.facts.ldap.controllers import catalog_of, controllers
 from azpreflight.facts.ldap.login import Login, Nobody, WithPassword, WithTicket
+from azpreflight.facts.network.asking import ReachedAt
 from azpreflight.facts.observation import Status
 from azpreflight.site.distinguished_name import DistinguishedName
 from azpreflight.site.formats import is_address

@@ -19,11 +19,11 @@ from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.attributes import DESCRIPTOR, decoded
 from azpreflight.facts.ldap.connection import PAGE_ENTRIES, Controller
-from azpreflight.facts.ldap.controllers import ReachedAt
 from azpreflight.facts.ldap.conversation import Conversation
 from azpreflight.facts.ldap.login import Login
 from azpreflight.facts.ldap.searches import CONFIGURATION, DOMAIN, ROOT_DSE, Search, searches_of
 from azpreflight.facts.ldap.security import sid_text
+from azpreflight.facts.network.asking import ReachedAt
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import LdapQuery, Query, SiteRead
 from azpreflight.model import Value

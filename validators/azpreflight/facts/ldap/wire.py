@@ -12,15 +12,13 @@ from typing import Protocol
 
 from cryptography import x509
 
-from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.deadline import GLANCE_SECONDS, Deadline
 from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.closer import is_no_tls
 from azpreflight.site.model import Directory
 
 CONNECT_SECONDS = 5.0
-GLANCE_SECONDS = 0.25
-"""How soon a wait notices that the run was called off."""
 MOST_BYTES = 64 * 1024 * 1024
 """Of one answer, in all its messages."""
 

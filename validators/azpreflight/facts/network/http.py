@@ -14,6 +14,7 @@ import functools
 import re
 import ssl
 from dataclasses import dataclass
+from itertools import chain
 from urllib.parse import quote, urlsplit
 
 from azpreflight.facts.chains import chain_of_der
@@ -21,7 +22,7 @@ from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.endpoints import needed, probe_of
 from azpreflight.facts.network import tls_records
-from azpreflight.facts.network.asking import ask_once, keep_rows
+from azpreflight.facts.network.asking import ask_once, observed
 from azpreflight.facts.network.stream import (
     Conversation,
     LookupFailedError,
@@ -41,7 +42,6 @@ SOURCE = "http"
 CONNECT_SECONDS = 8.0
 TRANSFER_SECONDS = 15.0
 """For everything about one URL, as a node's curl has it."""
-PARALLEL = 64
 HEAD_BYTES = 65536
 NO_URL = "no URL"
 """In place of a declared proxy that is none."""
@@ -118,13 +118,10 @@ class HttpSource:
 
         A URL that was not given its time has no row.
         """
-        wanted = {
-            name: routes_of(query.read, name, collection)
-            for name, query in collection.of_kinds(self.reads).items()
-            if isinstance(query.read, HttpQuery)
-        }
-        rows = ask_once(wanted, lambda route: row_of(route, deadline), PARALLEL)
-        keep_rows(wanted, rows, site=collection.site, source=SOURCE, keep=keep)
+        wanted = {name: routes_of(read, name, collection) for name, read in collection.reads_of(HttpQuery).items()}
+        rows = ask_once(chain.from_iterable(wanted.values()), lambda route: row_of(route, deadline))
+        for name, routes in wanted.items():
+            keep(observed(name, [rows[route] for route in routes], collection.site, SOURCE))
 
 
 def row_of(route: Route, deadline: Deadline) -> Value | None:

@@ -14,12 +14,13 @@ import functools
 import ssl
 import warnings
 from dataclasses import dataclass
+from itertools import chain
 
 from azpreflight.facts.chains import chain_of_der
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.network import rdp, tls_records
-from azpreflight.facts.network.asking import ReachedAt, ask_once, hosts_of, keep_rows
+from azpreflight.facts.network.asking import TriedAt, ask_once, observed
 from azpreflight.facts.network.stream import Conversation, TlsStream
 from azpreflight.facts.network.tcp import NotConnected, open_stream
 from azpreflight.facts.query import SiteRead, TlsQuery
@@ -37,10 +38,10 @@ from azpreflight.facts.row_errors import (
 )
 from azpreflight.model import Value
 from azpreflight.site.model import Site
+from azpreflight.site.references import values_of
 
 SOURCE = "tls"
 HANDSHAKE_SECONDS = 5.0
-PARALLEL = 64
 
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -79,7 +80,7 @@ class Handshake:
 
 def handshakes_of(read: TlsQuery, site: Site) -> list[Handshake]:
     """What a query tries; empty when its hosts are not declared."""
-    listeners = [Listener(host, port, read.starts) for host in hosts_of(read.hosts, site) for port in read.ports]
+    listeners = [Listener(host, port, read.starts) for host in values_of(read.hosts, site) for port in read.ports]
     return [Handshake(listener, version) for listener in listeners for version in read.versions]
 
 
@@ -88,10 +89,10 @@ class TlsSource:
     """Tries handshakes.
 
     Attributes:
-        reached_at: where a declared host and port are reached.
+        tried_at: where a port of a declared host is tried.
     """
 
-    reached_at: ReachedAt
+    tried_at: TriedAt
     name = SOURCE
     reads: tuple[type[SiteRead], ...] = (TlsQuery,)
 
@@ -100,13 +101,10 @@ class TlsSource:
 
         A listener that takes no connection is left alone after the first try.
         """
-        wanted = {
-            name: handshakes_of(query.read, collection.site)
-            for name, query in collection.of_kinds(self.reads).items()
-            if isinstance(query.read, TlsQuery)
-        }
+        site = collection.site
+        wanted = {name: handshakes_of(read, site) for name, read in collection.reads_of(TlsQuery).items()}
         first = {tried.listener: tried for found in wanted.values() for tried in reversed(found)}
-        knocks = ask_once({SOURCE: list(first.values())}, lambda handshake: self._try(handshake, deadline), PARALLEL)
+        knocks = ask_once(first.values(), lambda handshake: self._try(handshake, deadline))
 
         def row(handshake: Handshake) -> Value:
             knock = knocks[first[handshake.listener]]
@@ -114,8 +112,9 @@ class TlsSource:
                 return {**knock.row, "version": handshake.version}
             return self._try(handshake, deadline).row
 
-        rows = ask_once(wanted, row, PARALLEL)
-        keep_rows(wanted, rows, site=collection.site, source=SOURCE, keep=keep)
+        rows = ask_once(chain.from_iterable(wanted.values()), row)
+        for name, handshakes in wanted.items():
+            keep(observed(name, [rows[handshake] for handshake in handshakes], site, SOURCE))
 
     def _try(self, handshake: Handshake, deadline: Deadline) -> _Tried:
         listener = handshake.listener
@@ -132,7 +131,7 @@ class TlsSource:
         if context is None:
             return _Tried({**row, "error": NOT_SPOKEN_HERE})
         try:
-            stream = open_stream(listener.host, listener.port, self.reached_at, deadline)
+            stream = open_stream(listener.host, listener.port, self.tried_at, deadline)
         except NotConnected as failure:
             return _Tried({**row, "error": failure.word}, connected=False)
         with stream:
