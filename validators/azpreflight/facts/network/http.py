@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import chain
 from urllib.parse import quote, urlsplit
 
+from azpreflight.facts import curl_exits as exits
 from azpreflight.facts.chains import chain_of_der
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
@@ -46,10 +47,6 @@ HEAD_BYTES = 65536
 NO_URL = "no URL"
 """In place of a declared proxy that is none."""
 _STATUS = re.compile(rb"HTTP/[0-9](?:\.[0-9])? ([1-9][0-9]{2})(?![0-9])")
-
-UNSUPPORTED, MALFORMED, PROXY_NAME, NAME, REFUSED, WEIRD_ANSWER, TIMEOUT = 1, 3, 5, 6, 7, 8, 28
-TLS_FAILED, EMPTY_ANSWER, BROKEN, CERTIFICATE = 35, 52, 56, 60
-"""Exit codes of curl."""
 
 _PROXY_PORTS = {"http": 1080, "https": 443}
 """Where curl takes a proxy to be that is declared without a port."""
@@ -133,7 +130,7 @@ def row_of(route: Route, deadline: Deadline) -> Value | None:
         if deadline.over:
             return None
         trial.row |= {"exit_code": ended.exit_code, "error": ended.words}
-        if ended.exit_code == CERTIFICATE:
+        if ended.exit_code == exits.CERTIFICATE:
             # OpenSSL forgets a chain that it does not trust: it takes a second look to say whose it is.
             trial.row["chain"] = _Trial(route, deadline).look()
     return trial.row
@@ -215,7 +212,7 @@ class _Trial:
         if proxy is None:
             return stack.enter_context(self._connected(self._probe.host, self._probe.port))
         if proxy.scheme not in _PROXY_PORTS or not proxy.hostname:
-            raise _EndedError(UNSUPPORTED, f"a proxy of this kind is not spoken to: {proxy.scheme or NO_URL}")
+            raise _EndedError(exits.UNSUPPORTED, f"a proxy of this kind is not spoken to: {proxy.scheme or NO_URL}")
         port = proxy.port or _PROXY_PORTS[proxy.scheme]
         conversation: Conversation = stack.enter_context(self._connected(proxy.hostname, port))
         if proxy.scheme == "https":
@@ -229,16 +226,18 @@ class _Trial:
         try:
             stream = connect(host, port, until)
         except NoSuchNameError:
-            raise _EndedError(NAME if self._proxy is None else PROXY_NAME, "the name does not resolve") from None
+            raise _EndedError(
+                exits.NAME if self._proxy is None else exits.PROXY_NAME, "the name does not resolve"
+            ) from None
         except LookupFailedError as error:
-            code = TIMEOUT if until.over else NAME if self._proxy is None else PROXY_NAME
+            code = exits.TIMEOUT if until.over else exits.NAME if self._proxy is None else exits.PROXY_NAME
             raise _EndedError(code, "nobody could tell the address of the name") from error
         except TimeoutError as error:
-            raise _EndedError(TIMEOUT, "the connection timed out") from error
+            raise _EndedError(exits.TIMEOUT, "the connection timed out") from error
         except ConnectionError as error:
-            raise _EndedError(REFUSED, "the connection was refused") from error
+            raise _EndedError(exits.REFUSED, "the connection was refused") from error
         except OSError as error:
-            raise _EndedError(REFUSED, "there is no way to the address") from error
+            raise _EndedError(exits.REFUSED, "there is no way to the address") from error
         self.row |= {"connected": True, "remote_ip": stream.peer}
         return stream
 
@@ -246,16 +245,16 @@ class _Trial:
         try:
             tls = TlsStream(under, context, name)
         except ValueError as error:
-            raise _EndedError(MALFORMED, "the host is no name that a certificate can have") from error
+            raise _EndedError(exits.MALFORMED, "the host is no name that a certificate can have") from error
         try:
             tls.handshake(self._until)
         except ssl.SSLCertVerificationError as error:
             words = _CERTIFICATE_WORDS.get(error.verify_code, f"the certificate is not trusted ({error.verify_code})")
-            raise _EndedError(CERTIFICATE, words) from error
+            raise _EndedError(exits.CERTIFICATE, words) from error
         except TimeoutError as error:
-            raise _EndedError(TIMEOUT, "the TLS session was not agreed on in time") from error
+            raise _EndedError(exits.TIMEOUT, "the TLS session was not agreed on in time") from error
         except OSError as error:
-            raise _EndedError(TLS_FAILED, _tls_words(error, tls.heard)) from error
+            raise _EndedError(exits.TLS_FAILED, _tls_words(error, tls.heard)) from error
         return tls
 
     def _tunnel(self, conversation: Conversation) -> None:
@@ -263,12 +262,12 @@ class _Trial:
         try:
             code = self._answer_to(conversation, f"CONNECT {host}:{self._probe.port} HTTP/1.1")
         except _EndedError as error:
-            if error.exit_code == TIMEOUT:
+            if error.exit_code == exits.TIMEOUT:
                 raise
-            raise _EndedError(BROKEN, f"the proxy ended CONNECT: {error.words}") from error
+            raise _EndedError(exits.BROKEN, f"the proxy ended CONNECT: {error.words}") from error
         self.row["connect_code"] = code
         if code not in range(200, 300):
-            raise _EndedError(BROKEN, f"the proxy answered {code} to CONNECT")
+            raise _EndedError(exits.BROKEN, f"the proxy answered {code} to CONNECT")
 
     def _answer_to(self, conversation: Conversation, question: str) -> int:
         """The HTTP status of the answer, as soon as its head is there."""
@@ -281,24 +280,25 @@ class _Trial:
             while True:
                 while b"\r\n\r\n" not in heard and b"\n\n" not in heard:
                     if len(heard) > HEAD_BYTES:
-                        raise _EndedError(WEIRD_ANSWER, "the answer has no end of its head")
+                        raise _EndedError(exits.WEIRD_ANSWER, "the answer has no end of its head")
                     if not (data := conversation.receive(self._until)):
                         raise _EndedError(
-                            EMPTY_ANSWER if not heard else BROKEN, "the connection ended before an answer"
+                            exits.EMPTY_ANSWER if not heard else exits.BROKEN,
+                            "the connection ended before an answer",
                         )
                     heard += data
                 match = _STATUS.match(heard)
                 if match is None:
-                    raise _EndedError(WEIRD_ANSWER, "the answer is no HTTP")
+                    raise _EndedError(exits.WEIRD_ANSWER, "the answer is no HTTP")
                 if (code := int(match[1])) >= 200:
                     return code
                 # Another answer follows one that says to go on.
                 heard = re.split(rb"\r?\n\r?\n", heard, maxsplit=1)[1]
         except TimeoutError as error:
-            raise _EndedError(TIMEOUT, "nothing answered in time") from error
+            raise _EndedError(exits.TIMEOUT, "nothing answered in time") from error
         except OSError as error:
             how = "was reset" if isinstance(error, ConnectionError) else "broke"
-            raise _EndedError(BROKEN, f"the connection {how} before an answer") from error
+            raise _EndedError(exits.BROKEN, f"the connection {how} before an answer") from error
 
     def _host_and_port(self) -> str:
         default = {"http": 80, "https": 443}[self._probe.scheme]
