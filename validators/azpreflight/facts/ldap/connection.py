@@ -66,7 +66,7 @@ class Found:
     elsewhere: list[str] = field(default_factory=list)
 
 
-class Controller:
+class Connection:
     """A connection to a domain controller. Opening it is the only thing that may be tried at another one.
 
     Args:

@@ -196,7 +196,7 @@ class _Trial:
                 conversation = tls
             target = quote(self._probe.path, safe="/?&=%:;+,@!$'()*~")
             if self._proxy is not None and self._probe.scheme == "http":
-                target = f"http://{self._host_and_port()}{target}"
+                target = f"http://{self._probe.place}{target}"
             self.row["http_code"] = self._answer_to(conversation, f"GET {target} HTTP/1.1")
 
     def look(self) -> list[Value] | None:
@@ -271,7 +271,7 @@ class _Trial:
 
     def _answer_to(self, conversation: Conversation, question: str) -> int:
         """The HTTP status of the answer, as soon as its head is there."""
-        lines = [question, f"Host: {self._host_and_port()}", "User-Agent: azpreflight", "Accept: */*"]
+        lines = [question, f"Host: {self._probe.place}", "User-Agent: azpreflight", "Accept: */*"]
         if not question.startswith("CONNECT"):
             lines.append("Connection: close")
         heard = b""
@@ -299,10 +299,6 @@ class _Trial:
         except OSError as error:
             how = "was reset" if isinstance(error, ConnectionError) else "broke"
             raise _EndedError(exits.BROKEN, f"the connection {how} before an answer") from error
-
-    def _host_and_port(self) -> str:
-        default = {"http": 80, "https": 443}[self._probe.scheme]
-        return self._probe.authority + ("" if self._probe.port == default else f":{self._probe.port}")
 
 
 def _tls_words(error: OSError, heard: bytes) -> str:

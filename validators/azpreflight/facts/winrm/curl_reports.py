@@ -16,6 +16,7 @@ from azpreflight.facts import curl_exits
 from azpreflight.facts.chains import chain_of_pem
 from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
+from azpreflight.facts.text import one_line
 from azpreflight.facts.winrm.curl import Transfer
 from azpreflight.facts.winrm.dialect import Dialect
 from azpreflight.facts.winrm.shell import Output
@@ -127,8 +128,7 @@ def row_of(transfer: Transfer, report: Report, second: tuple[Transfer, Report] |
 
 def _error(text: Value) -> str:
     # Times in messages differ from run to run and tell nothing.
-    words = "".join(character if character.isprintable() else " " for character in str(text or "")[:1000])
-    return " ".join(re.sub(r" after \d+ (ms|milliseconds)", "", words).split())[:300]
+    return one_line(re.sub(r" after \d+ (ms|milliseconds)", "", one_line(str(text or ""), 1000)), 300)
 
 
 def _address(value: Value) -> str | None:

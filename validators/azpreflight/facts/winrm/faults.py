@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
+from azpreflight.facts.text import one_line
 from azpreflight.facts.winrm.soap import child, descendant, local, text_of
 
 
@@ -164,4 +165,4 @@ def _words(element: ET.Element | None) -> str:
     if element is None:
         return ""
     text = " ".join([element.text or "", *(inside.tail or "" for inside in element)])
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return one_line(text, len(text))

@@ -79,9 +79,7 @@ PROGRAMS: dict[str, Program] = {
     ),
     "curl.exe": Program(
         SYSTEM + "curl.exe",
-        re.compile(
-            r"(-q -sS( -Z --parallel-max [0-9]{1,2}( --parallel-immediate --no-progress-meter)?)? -K -|--version)"
-        ),
+        re.compile(rf"(-q -sS({_SIDE_BY_SIDE})? -K -|--version)"),
         "asks for URLs and throws the answers away",
     ),
     "whoami.exe": Program(

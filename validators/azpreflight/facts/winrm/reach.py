@@ -12,6 +12,7 @@ import urllib3.util.ssl_match_hostname
 
 from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
+from azpreflight.facts.text import one_line
 from azpreflight.facts.winrm import closer
 
 _EXPIRED, _NOT_YET_VALID, _SELF_SIGNED, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 18, 62, 64
@@ -83,7 +84,7 @@ def explain(error: Exception, url: str, *, answered: bool, seconds: float = clos
 
 
 def _certificate(url: str, words: str, seen: str, advice: str) -> WireError:
-    return _unreachable(_fit(f"the TLS certificate of {url} is not accepted: {words}{seen}; {advice}"))
+    return _unreachable(one_line(f"the TLS certificate of {url} is not accepted: {words}{seen}; {advice}", 580))
 
 
 def _tls_failure(error: ssl.SSLError) -> str:
@@ -96,12 +97,7 @@ def _tls_failure(error: ssl.SSLError) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return _fit(str(error), 300)
-
-
-def _fit(text: str, most: int = 580) -> str:
-    """Text from elsewhere on one line, without control characters."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())[:most]
+    return one_line(str(error), 300)
 
 
 def _unreachable(reason: str) -> WireError:
