@@ -37,7 +37,7 @@ from azpreflight.facts.proxies import Proxies, proxies_of
 from azpreflight.facts.query import CurlQuery, HttpQuery, SiteRead
 from azpreflight.model import Value
 from azpreflight.site.model import Site
-from azpreflight.site.references import filled
+from azpreflight.site.references import DEFAULT_PORTS, filled
 
 SOURCE = "http"
 CONNECT_SECONDS = 8.0
@@ -47,9 +47,6 @@ HEAD_BYTES = 65536
 NO_URL = "no URL"
 """In place of a declared proxy that is none."""
 _STATUS = re.compile(rb"HTTP/[0-9](?:\.[0-9])? ([1-9][0-9]{2})(?![0-9])")
-
-_PROXY_PORTS = {"http": 1080, "https": 443}
-"""Where curl takes a proxy to be that is declared without a port."""
 
 _CERTIFICATE_WORDS = {
     9: "the certificate is not yet valid",
@@ -211,9 +208,9 @@ class _Trial:
         proxy = self._proxy
         if proxy is None:
             return stack.enter_context(self._connected(self._probe.host, self._probe.port))
-        if proxy.scheme not in _PROXY_PORTS or not proxy.hostname:
+        if proxy.scheme not in DEFAULT_PORTS or not proxy.hostname:
             raise _EndedError(exits.UNSUPPORTED, f"a proxy of this kind is not spoken to: {proxy.scheme or NO_URL}")
-        port = proxy.port or _PROXY_PORTS[proxy.scheme]
+        port = proxy.port or DEFAULT_PORTS[proxy.scheme]
         conversation: Conversation = stack.enter_context(self._connected(proxy.hostname, port))
         if proxy.scheme == "https":
             conversation = self._secured(conversation, proxy.hostname, trusted())
