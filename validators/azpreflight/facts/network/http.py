@@ -18,6 +18,7 @@ from itertools import chain
 from urllib.parse import quote, urlsplit
 
 from azpreflight.facts import curl_exits as exits
+from azpreflight.facts import verify_codes
 from azpreflight.facts.chains import chain_of_der
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
@@ -49,17 +50,17 @@ NO_URL = "no URL"
 _STATUS = re.compile(rb"HTTP/[0-9](?:\.[0-9])? ([1-9][0-9]{2})(?![0-9])")
 
 _CERTIFICATE_WORDS = {
-    9: "the certificate is not yet valid",
-    10: "the certificate has expired",
-    18: "the certificate is self-signed, and not trusted here",
-    19: "a self-signed authority of the chain is not trusted here",
-    20: "there is no local issuer: who signed the certificate is not known here",
-    21: "the first certificate cannot be verified: who signed it is not known here",
-    23: "certificate revoked",
-    62: "the certificate is not valid for this name",
-    64: "the certificate is not valid for this address",
+    verify_codes.NOT_YET_VALID: "the certificate is not yet valid",
+    verify_codes.EXPIRED: "the certificate has expired",
+    verify_codes.SELF_SIGNED: "the certificate is self-signed, and not trusted here",
+    verify_codes.SELF_SIGNED_AUTHORITY: "a self-signed authority of the chain is not trusted here",
+    verify_codes.NO_LOCAL_ISSUER: "there is no local issuer: who signed the certificate is not known here",
+    verify_codes.UNVERIFIABLE_LEAF: "the first certificate cannot be verified: who signed it is not known here",
+    verify_codes.REVOKED: "certificate revoked",
+    verify_codes.OTHER_NAME: "the certificate is not valid for this name",
+    verify_codes.OTHER_ADDRESS: "the certificate is not valid for this address",
 }
-"""What OpenSSL's codes of verification mean (x509_vfy.h), in words that tell the kinds apart as curl's do."""
+"""In words that tell the kinds apart as curl's do."""
 
 
 class _EndedError(Exception):
