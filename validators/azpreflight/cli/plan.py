@@ -79,7 +79,7 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
             for item in request.items:
                 click.echo(plain(f"        {item}"))
     for what, questions in document.questions.items():
-        click.echo(f"\n{what}: {len(questions)} questions from this machine")
+        click.echo(f"\n{what}: {len(questions)} questions from this machine, all reading")
         for question in questions:
             click.echo(plain(f"  {question}"))
     for table in document.tables:
