@@ -190,7 +190,7 @@ def test_the_plan_names_what_this_machine_asks_and_urls_only_where_they_are_want
     assert set(document["questions"]) == {"DNS servers", "Ports"}
     assert "192.0.2.11: TCP 5985" in document["questions"]["Ports"]
     done = typed("plan", "site.yaml", "--from", "operator", "--rule", "AZL-FW-0*")
-    assert re.search(r"^URLs: \d+ questions from this machine$", done.out, re.MULTILINE)
+    assert re.search(r"^URLs: \d+ questions from this machine, all reading$", done.out, re.MULTILINE)
     assert "  GET https://aka.ms/" in done.out
     done = typed("plan", "site.yaml", "--phase", "post-deploy")
     assert "  192.0.2.11: TLS 1.0 on 3389 after the negotiation of Remote Desktop" in done.out
