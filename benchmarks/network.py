@@ -34,7 +34,7 @@ import requests  # noqa: E402
 from azpreflight import load_site  # noqa: E402
 from azpreflight.facts.collection import Collection  # noqa: E402
 from azpreflight.facts.deadline import Deadline  # noqa: E402
-from azpreflight.facts.dns import DnsSource  # noqa: E402
+from azpreflight.facts.network.dns import DnsSource  # noqa: E402
 from azpreflight.facts.observation import Observation  # noqa: E402
 from azpreflight.facts.query import CurlQuery, DnsQuery, Query  # noqa: E402
 from azpreflight.facts.winrm import curl  # noqa: E402

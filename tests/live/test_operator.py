@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from azpreflight import Credential, Outcome, Report, collect, load_recording, load_site, run
-from azpreflight.facts import http
+from azpreflight.facts.network import http
 from servers.lab import PASSWORD, SITE, USER, node_scenario, running_lab
 from servers.outside import endpoint_hosts
 from servers.processes import environment

@@ -13,10 +13,10 @@ from string import ascii_lowercase
 import pytest
 import yaml
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.query import RegistryQuery
 from azpreflight.facts.registry_tree import RegistryTree
 from azpreflight.facts.winrm import programs, registry
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Value
 from azpreflight.packs.load import load_packs
 from servers.winrm.regexe import reg_query

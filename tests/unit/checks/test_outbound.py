@@ -10,6 +10,7 @@ import pytest
 from azpreflight.checks import attempts, outbound
 from azpreflight.checks.attempts import Failure
 from azpreflight.checks.view import Row
+from azpreflight.facts import curl_exits
 from azpreflight.facts.endpoints import EndpointTable, needed, probe_of
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.query import CurlQuery
@@ -233,7 +234,7 @@ def test_reasons(answer: Any, failure: Failure, reason: str) -> None:
     assert attempts.attempt_of(judged(answer)) == attempts.Attempt(False, reason, failure)
 
 
-@pytest.mark.parametrize("exit_code", sorted(attempts.TLS_EXITS))
+@pytest.mark.parametrize("exit_code", sorted(curl_exits.TLS))
 def test_a_status_in_a_session_that_nobody_can_trust_proves_nothing(exit_code: int) -> None:
     found = attempts.attempt_of(judged(row("h", http_code=200, exit_code=exit_code)))
     assert found.reached is False

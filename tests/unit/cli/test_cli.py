@@ -10,47 +10,18 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import jsonschema
 import pytest
 
 import azpreflight
-from azpreflight.cli import main
+from unit.cli.commands import Typed
 
 PACKAGE = Path(azpreflight.__file__).parent
 SAMPLE = PACKAGE / "sample"
 SCHEMA = json.loads((PACKAGE / "schemas/report-1.json").read_text())
 NOW = "2026-11-21T12:00:00Z"
-
-
-class Done(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Typed = Callable[..., Done]
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Typed:
-    """Runs a command line in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AZPREFLIGHT_PASSWORD", raising=False)
-
-    def run(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["azpreflight", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        captured = capsys.readouterr()
-        return Done(int(left.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 def test_the_demo_is_not_ready_and_says_what_to_fix(typed: Typed) -> None:
@@ -219,7 +190,7 @@ def test_the_plan_names_what_this_machine_asks_and_urls_only_where_they_are_want
     assert set(document["questions"]) == {"DNS servers", "Ports"}
     assert "192.0.2.11: TCP 5985" in document["questions"]["Ports"]
     done = typed("plan", "site.yaml", "--from", "operator", "--rule", "AZL-FW-0*")
-    assert re.search(r"^URLs: \d+ questions from this machine$", done.out, re.MULTILINE)
+    assert re.search(r"^URLs: \d+ questions from this machine, all reading$", done.out, re.MULTILINE)
     assert "  GET https://aka.ms/" in done.out
     done = typed("plan", "site.yaml", "--phase", "post-deploy")
     assert "  192.0.2.11: TLS 1.0 on 3389 after the negotiation of Remote Desktop" in done.out

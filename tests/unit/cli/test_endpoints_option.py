@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -16,10 +14,10 @@ import pytest
 
 import azpreflight
 from azpreflight import InputError, load_recording, load_site, run
-from azpreflight.cli import main
 from azpreflight.model import Report
 from azpreflight.packs.load import find_packs
 from azpreflight.reports.json import report_schema
+from unit.cli.commands import Typed
 
 SAMPLE = Path(azpreflight.__file__).parent / "sample"
 SITE = str(SAMPLE / "site.yaml")
@@ -48,31 +46,10 @@ endpoints:
 """
 
 
-class Done(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Typed = Callable[..., Done]
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Typed:
-    """Runs a command line in a folder that holds a table, `newer.yaml`."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def newer(typed: Typed) -> None:
+    """A table in the folder in which commands run."""
     Path("newer.yaml").write_text(TABLE)
-
-    def command(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["azpreflight", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        captured = capsys.readouterr()
-        return Done(int(left.value.code or 0), captured.out, captured.err)
-
-    return command
 
 
 def judged(typed: Typed, *words: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.proxies import Proxies, UnknownProxyError, proxies_of
 from azpreflight.facts.query import CurlQuery, ProxyFacts
 from azpreflight.facts.registry_tree import RegistryTree
+from azpreflight.site.references import resolve
 from unit.checks.judging import site_of
 
 READ = CurlQuery(proxy_from=ProxyFacts(environment="system.environment", winhttp="proxy.connections"))
@@ -52,6 +53,15 @@ def test_each_scheme_has_its_own() -> None:
     assert proxies.of("https", "h.example") == "http://secure:443"
     assert proxies.of("tcp", "h.example") is None
     assert found({"HTTPS_PROXY": PROXY}) == Proxies(None, PROXY)
+
+
+def test_a_proxy_without_a_port_is_at_the_one_of_its_scheme_as_where_its_port_is_tried() -> None:
+    """curl alone would take 1080, on which nobody else looks for it."""
+    site = site_of(proxy={"http": "http://proxy.edge.example"})
+    assert proxies_of(CurlQuery(), site, {}).https == "http://proxy.edge.example:80"
+    assert resolve("site.proxy_ports", site) == ("proxy.edge.example:80",)
+    assert found({"HTTPS_PROXY": "https://[2001:db8::1]"}).https == "https://[2001:db8::1]:443"
+    assert found({}, settings("proxy.edge.example")).http == "http://proxy.edge.example:80"
 
 
 def test_the_environment_comes_before_winhttp() -> None:

@@ -7,21 +7,13 @@ import re
 
 from azpreflight.checks.agreement import kind_of
 from azpreflight.checks.view import Row
+from azpreflight.facts import curl_exits
 from azpreflight.model import Frozen, Value
 
 NAME_NOT_FOUND = "the name does not resolve"
 PROXY_REFUSED = "the proxy refused"
 PROXY_WANTS_LOGIN = "the proxy needs a password"
 TLS_FAILED = "the TLS session failed"
-TLS_EXITS = frozenset({35, 51, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91})
-"""curl's exit codes for a TLS session that did not come about, or that nobody can trust."""
-
-_BROKEN = frozenset({8, 16, 52, 55, 56, 92, 95})
-"""curl's exit codes for a connection that stood and broke before an answer; its own words tell more."""
-
-NOT_BUILT_IN = 4
-"""curl's exit code for what it was not built with, such as a version of TLS."""
-
 PROXY_AUTHENTICATION_REQUIRED = 407
 STATUSES = range(100, 1000)
 ESTABLISHED = range(200, 300)
@@ -88,7 +80,6 @@ _TLS: tuple[tuple[re.Pattern[str], Failure, str], ...] = tuple(
         (r"wrong version number|0x80090308\b", Failure.TLS, "what answers does not speak TLS"),
     )
 )
-_CERTIFICATE_EXITS = frozenset({51, 60})
 
 
 def attempt_of(row: Row) -> Attempt:
@@ -102,7 +93,7 @@ def attempt_of(row: Row) -> Attempt:
         return Attempt(None, f"the probe tells no status: {status}, {exit_code}")
     if (refused := _by_proxy(status, exit_code, _optional(row, "connect_code"), error)) is not None:
         return refused
-    if exit_code in TLS_EXITS:
+    if exit_code in curl_exits.TLS:
         return _tls(exit_code, error)
     if status in STATUSES:
         unchecked = ", though the revocation of its certificate could not be checked"
@@ -138,7 +129,7 @@ def _tls(exit_code: Value, error: str) -> Attempt:
     for pattern, failure, text in _TLS:
         if pattern.search(error) is not None:
             return Attempt(False, f"{TLS_FAILED}: {text}", failure)
-    if exit_code in _CERTIFICATE_EXITS:
+    if exit_code in curl_exits.CERTIFICATES:
         return Attempt(False, f"{TLS_FAILED}: its certificate is not accepted", Failure.CERTIFICATE)
     if _RESET.search(error) is not None:
         return Attempt(False, "the connection was reset during the TLS handshake", Failure.RESET)
@@ -146,23 +137,25 @@ def _tls(exit_code: Value, error: str) -> Attempt:
 
 
 def _without_answer(row: Row, exit_code: Value, error: str) -> Attempt:
-    to_proxy = kind_of(_optional(row, "proxy")) == "text" and (exit_code == 7 or _optional(row, "connected") is False)
+    to_proxy = kind_of(_optional(row, "proxy")) == "text" and (
+        exit_code == curl_exits.REFUSED or _optional(row, "connected") is False
+    )
     match exit_code:
-        case 5:
+        case curl_exits.PROXY_NAME:
             return Attempt(False, "the name of the proxy does not resolve", Failure.PROXY)
-        case 6:
+        case curl_exits.NAME:
             return Attempt(False, NAME_NOT_FOUND, Failure.NAME)
-        case 7 if to_proxy:
+        case curl_exits.REFUSED if to_proxy:
             return Attempt(False, "the connection to the proxy was refused", Failure.PROXY)
-        case 7:
+        case curl_exits.REFUSED:
             return Attempt(False, "the connection was refused", Failure.REFUSED)
-        case 28 if to_proxy:
+        case curl_exits.TIMEOUT if to_proxy:
             return Attempt(False, "the proxy did not answer in time", Failure.PROXY)
-        case 28:
+        case curl_exits.TIMEOUT:
             return Attempt(False, "it timed out", Failure.TIMED_OUT)
-        case 97:
+        case curl_exits.PROXY_HANDSHAKE:
             return Attempt(False, PROXY_REFUSED, Failure.PROXY_REFUSAL)
-    if exit_code in _BROKEN:
+    if exit_code in curl_exits.BROKEN_OFF:
         if _RESET.search(error) is not None:
             return Attempt(False, "the connection was reset", Failure.RESET)
         return Attempt(False, error or f"curl ended with {exit_code}", Failure.BROKEN)

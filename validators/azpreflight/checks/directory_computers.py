@@ -47,18 +47,16 @@ def no_clashing_computers(view: View, _: NoParameters) -> Iterator[Finding]:
     # The domain first: what it knows is a failure also where the catalog of the forest cannot be asked.
     in_domain = {name: accounts_named(view, COMPUTERS, name) for name in names}
     for name in names:
-        yield from _clashes(view, ou, name, in_domain[name], is_cluster=name == cluster)
+        yield from _clashes(ou, name, in_domain[name], is_cluster=name == cluster)
     for name in names:
         known = {dn for dn, _ in in_domain[name]}
         others = [(dn, row) for dn, row in accounts_named(view, FOREST, name) if dn not in known]
-        yield from _clashes(view, ou, name, others, is_cluster=name == cluster)
+        yield from _clashes(ou, name, others, is_cluster=name == cluster)
         if not known and not others:
             yield passed(f"{name}$", f"no account of the forest is called {name}$")
 
 
-def _clashes(
-    view: View, ou: DistinguishedName, name: str, found: list[Account], *, is_cluster: bool
-) -> Iterator[Finding]:
+def _clashes(ou: DistinguishedName, name: str, found: list[Account], *, is_cluster: bool) -> Iterator[Finding]:
     for dn, row in found:
         subject = f"{name}$ at {dn}"
         classes = texts(row["objectClass"])

@@ -14,6 +14,7 @@ from azpreflight.checks.check import NoParameters, check, failed, irrelevant, ju
 from azpreflight.checks.directory_rows import ROOT, is_observed, name_of, number
 from azpreflight.checks.dns_answers import DOMAIN_ADDRESSES, Asked, answers_about, on_each_server, without_answer
 from azpreflight.checks.dns_servers import declared_servers
+from azpreflight.checks.reach import CONNECTED, NAME_UNKNOWN, REFUSED, UNKNOWN, connection
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.model import Finding, Frozen, Outcome
 from azpreflight.site.formats import Port
@@ -25,8 +26,6 @@ FROM_NODE = "reach.directory"
 FROM_OPERATOR = "directory.ports"
 NODE_TIME = "time.domain"
 
-NAME_UNKNOWN, REFUSED, TIMED_OUT = 6, 7, 28
-"""Exit codes of curl for a connection that did not come about."""
 DNS_PORT = 53
 
 _SRV = re.compile(r"[0-9]+ [0-9]+ [0-9]+ \S+")
@@ -163,17 +162,16 @@ def _port(view: View, domain: str, port: int, rows: list[Row]) -> Finding:
     subject = f"{domain}:{port}"
     if not rows or contradict(rows, "connected", "exit_code"):
         return unjudged(subject, f"{subject} was not tried, or with results that contradict each other")
-    connected, exit_code = told(rows, "connected", bool), told(rows, "exit_code", int)
-    if connected:
+    state = connection(rows)
+    if state == CONNECTED:
         return passed(subject, f"{view.node.name} connects to {subject}")
-    if connected is None or exit_code not in (NAME_UNKNOWN, REFUSED, TIMED_OUT):
+    if state == UNKNOWN:
         message = f"whether {view.node.name} reaches {subject} is not known: {rows[0]['error'] or rows[0]['exit_code']}"
         return unjudged(subject, message, actual=rows[0]["error"])
-    if exit_code == NAME_UNKNOWN:
+    if state == NAME_UNKNOWN:
         return unjudged(subject, f"{view.node.name} does not resolve {domain}, so that no port could be tried")
     second = _second_opinion(view, domain, port)
-    if exit_code == REFUSED:
-        # curl does not tell a host that refuses from a network that says that there is no way to it.
+    if state == REFUSED:
         message = (
             f"{subject} refuses {view.node.name}, or there is no way to it: nothing listens, and no packet is lost"
         )
@@ -181,7 +179,7 @@ def _port(view: View, domain: str, port: int, rows: list[Row]) -> Finding:
         message = f"{subject} does not answer {view.node.name}: a firewall on the way or on the controller drops it"
     if port == DNS_PORT:
         message += "; a controller need not answer DNS, which is judged on the declared servers"
-        return irrelevant(subject, message, actual=exit_code)
+        return irrelevant(subject, message, actual=state)
     return failed(subject, f"{message}{second}", expected="connected", actual=rows[0]["error"])
 
 

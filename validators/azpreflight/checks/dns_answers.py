@@ -11,6 +11,7 @@ from azpreflight.checks.dns_servers import declared_servers
 from azpreflight.checks.ranges import address
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
+from azpreflight.facts.row_errors import TIMEOUT
 from azpreflight.model import Finding, Profile, Value
 from azpreflight.site.model import DnsMode
 from azpreflight.site.references import resolve
@@ -72,10 +73,10 @@ def _silence(row: Row) -> str:
     """Why there is no answer at all. That TCP is blocked behind an answer that was cut is another story."""
     server, error = row["server"], row["error"]
     if "truncated" in row and row["truncated"] is True:
-        why = "it kept silent" if error == "timeout" else str(error)
+        why = "it kept silent" if error == TIMEOUT else str(error)
         return f"{server} cut its answer for {row['name']} short, and TCP 53, which has to carry the rest, fails: {why}"
     over = " over TCP" if row["transport"] == "tcp" else ""
-    return f"{server} did not answer{over} in time" if error == "timeout" else f"{server} could not be asked: {error}"
+    return f"{server} did not answer{over} in time" if error == TIMEOUT else f"{server} could not be asked: {error}"
 
 
 def _are_texts(answers: Value) -> bool:

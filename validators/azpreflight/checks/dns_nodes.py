@@ -21,8 +21,8 @@ from azpreflight.checks.dns_answers import (
     without_answer,
 )
 from azpreflight.checks.interfaces import IP_ADDRESSES, NO_MANAGEMENT_INTERFACE, management_interface, on_interface
-from azpreflight.checks.pools import NOT_CONNECTED, NOT_IN_TIME
 from azpreflight.checks.ranges import address
+from azpreflight.checks.reach import CONNECTED, FILTERED, REFUSED, connection
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.registry_tree import RegistryTree
 from azpreflight.model import Finding, Frozen, Outcome
@@ -144,16 +144,16 @@ def tcp_open(view: View, _: NoParameters) -> Iterator[Finding]:
 
 def _tcp(server: str, rows: list[Row], view: View) -> Finding:
     subject, expected = f"TCP 53 of {server}", "connected"
-    connected, code = told(rows, "connected", bool), told(rows, "exit_code", int)
-    if connected is True:
+    state = connection(rows)
+    if state == CONNECTED:
         return passed(subject, f"the node connects to TCP 53 of {server}", expected=expected, actual=expected)
-    ways = {NOT_CONNECTED: "it was turned away at once", NOT_IN_TIME: "nothing came back in time"}
-    if connected is None or code not in ways:
+    ways = {REFUSED: "it was turned away at once", FILTERED: "nothing came back in time"}
+    if state not in ways:
         what = f"{spelled_values(rows, 'connected')}, {spelled_values(rows, 'exit_code')}"
         return unjudged(subject, f"whether the node connects to TCP 53 of {server} is not known: {what}")
     seen, so = _seen_from_here(view, server)
-    message = f"the node does not connect to TCP 53 of {server}: {ways[code]}{seen}{so}"
-    return failed(subject, message, expected=expected, actual=ways[code])
+    message = f"the node does not connect to TCP 53 of {server}: {ways[state]}{seen}{so}"
+    return failed(subject, message, expected=expected, actual=ways[state])
 
 
 def _seen_from_here(view: View, server: str) -> tuple[str, str]:

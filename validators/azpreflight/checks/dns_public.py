@@ -26,7 +26,7 @@ from azpreflight.checks.ranges import address
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.model import Finding, Frozen, Outcome, Phase
 from azpreflight.site.model import DnsMode
-from azpreflight.site.references import REFERENCES, resolve
+from azpreflight.site.references import resolve, values_of
 
 NO_SUCH_NAME = "dns.no_such_name"
 NO_SUCH_PUBLIC_NAME = "dns.no_such_public_name"
@@ -62,9 +62,8 @@ def public_names_resolve(view: View, parameters: PublicNames) -> Iterator[Findin
 
 
 def _public_names(view: View, parameters: PublicNames, servers: tuple[str, ...]) -> Iterator[Finding]:
-    for given in parameters.names:
-        for name in resolve(given, view.site) if given in REFERENCES else (given,):
-            yield from on_each_server(view, PUBLIC_NAMES, Asked(name, "A"), _resolves, servers=servers)
+    for name in values_of(parameters.names, view.site):
+        yield from on_each_server(view, PUBLIC_NAMES, Asked(name, "A"), _resolves, servers=servers)
 
 
 @check("dns.forwarders", PUBLIC_NAMES, parameters=PublicNames)

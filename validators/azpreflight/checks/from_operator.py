@@ -15,7 +15,7 @@ from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import FactName
-from azpreflight.facts.words import NO_CONNECTION, REDIRECTED, REFUSED, TIMEOUT
+from azpreflight.facts.row_errors import NO_CONNECTION, REDIRECTED, REFUSED, TIMEOUT
 from azpreflight.model import Finding, Frozen
 from azpreflight.site.formats import Port
 

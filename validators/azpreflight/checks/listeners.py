@@ -12,7 +12,7 @@ from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.tls import MINIMUM, PROTOCOLS, Unreadable, off_finding
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.query import FactName
-from azpreflight.facts.words import BROKEN_OFF, NO_CONNECTION, NOT_RDP, NOT_TLS, RDP_WITHOUT_TLS, REDIRECTED
+from azpreflight.facts.row_errors import BROKEN_OFF, NO_CONNECTION, NOT_RDP, NOT_TLS, RDP_WITHOUT_TLS, REDIRECTED
 from azpreflight.model import Finding, Frozen, Outcome
 
 _NOTHING_THERE = NO_CONNECTION | RDP_WITHOUT_TLS | {NOT_TLS, NOT_RDP}

@@ -8,11 +8,12 @@ from typing import Annotated
 from msgspec import Meta
 
 from azpreflight.checks.agreement import same
-from azpreflight.checks.attempts import NAME_NOT_FOUND, NOT_BUILT_IN, Attempt, Failure, attempt_of
+from azpreflight.checks.attempts import NAME_NOT_FOUND, Attempt, Failure, attempt_of
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.closed_ports import closed_ports, instead_of
 from azpreflight.checks.second_opinion import Advised, in_place_of_the_node, with_opinion
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
+from azpreflight.facts import curl_exits
 from azpreflight.facts.endpoints import (
     Endpoint,
     EndpointTable,
@@ -179,7 +180,7 @@ def _attempt_with(rows: list[Row]) -> Attempt:
         return Attempt(None, "it was not tried")
     if any(attempt.reached is not attempts[0].reached for attempt in attempts):
         return Attempt(None, "two tries contradict each other")
-    if attempts[0].reached is None and same(rows[0]["exit_code"], NOT_BUILT_IN):
+    if attempts[0].reached is None and same(rows[0]["exit_code"], curl_exits.NOT_BUILT_IN):
         return Attempt(False, "the node's curl does not know it", Failure.BROKEN)
     return attempts[0]
 

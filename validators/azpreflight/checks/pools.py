@@ -24,18 +24,12 @@ from azpreflight.checks.ranges import (
 )
 from azpreflight.checks.routing import ECHO_REPLY, NO_HOST, TIMED_OUT
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
+from azpreflight.facts import curl_exits
 from azpreflight.facts.observation import Status
 from azpreflight.model import Finding, Frozen, Value
 from azpreflight.site.formats import Port
 from azpreflight.site.model import Node
 from azpreflight.site.references import resolve
-
-NOT_CONNECTED = 7
-"""curl's exit code for a connection that failed before its time was over: refused, or no way there."""
-
-
-NOT_IN_TIME = 28
-"""curl's exit code for a connection that nobody answered."""
 
 
 class PoolPorts(Frozen, frozen=True):
@@ -167,7 +161,7 @@ def unused(view: View, parameters: PoolPorts) -> Iterator[Finding]:
             yield failed(asked, text, expected="silence", actual=signs)
         elif (reason := _not_asked(codes, found, parameters.ports)) is not None:
             unknown.setdefault(reason, []).append(asked)
-        elif any(probe["exit_code"] == NOT_CONNECTED for probe in found):
+        elif any(probe["exit_code"] == curl_exits.REFUSED for probe in found):
             yield passed(asked, f"{asked} does not answer, but a connection was turned away: is it in use?")
         else:
             silent.append(asked)
@@ -202,7 +196,7 @@ def _not_asked(codes: list[Value], probes: list[Row], ports: tuple[int, ...]) ->
         for probe in tried:
             if probe["connected"] is not False:
                 return f"port {port}: connected {probe['connected']}"
-            if not any(same(probe["exit_code"], code) for code in (NOT_CONNECTED, NOT_IN_TIME)):
+            if not any(same(probe["exit_code"], code) for code in (curl_exits.REFUSED, curl_exits.TIMEOUT)):
                 return f"port {port}: curl ended with {probe['exit_code']}"
     return None
 

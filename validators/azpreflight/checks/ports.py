@@ -22,7 +22,6 @@ from azpreflight.model import Finding, Frozen, Value
 from azpreflight.site.formats import Port
 from azpreflight.site.model import DnsMode, Node, Traffic
 
-PEERS = "reach.peers"
 PINGS = "net.peer_ping"
 TIME = "time.declared_servers"
 NODE_ANSWERS = "reach.public_names"

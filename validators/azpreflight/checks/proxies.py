@@ -27,6 +27,7 @@ from azpreflight.checks.reach import CONNECTED, FILTERED, NAME_UNKNOWN, REFUSED,
 from azpreflight.checks.subnets import ReservedRanges, reserved_hit
 from azpreflight.checks.view import NotApplicable, NotObserved, View
 from azpreflight.facts.observation import Status
+from azpreflight.facts.probes import Probe
 from azpreflight.model import Finding, Value
 from azpreflight.site.references import resolve
 
@@ -188,8 +189,8 @@ def reached(view: View, parameters: ReservedRanges) -> Iterator[Finding]:
 
 
 def _reached(view: View, wanted: str) -> Finding:
-    host, _, port = wanted.rpartition(":")
-    rows = port_rows(view.rows(REACHED), host.strip("[]"), int(port))
+    probe = Probe.of_port(wanted)
+    rows = port_rows(view.rows(REACHED), probe.host, probe.port)
     state = connection(rows)
     if state == CONNECTED:
         return passed(wanted, f"the node connects to the proxy {wanted}", expected=CONNECTED, actual=state)

@@ -7,6 +7,7 @@ from typing import Final
 
 from azpreflight.checks.agreement import same, told
 from azpreflight.checks.view import Row
+from azpreflight.facts import curl_exits
 
 CONNECTED: Final = "connected"
 REFUSED: Final = "refused or unreachable"
@@ -15,7 +16,7 @@ FILTERED: Final = "no answer"
 NAME_UNKNOWN: Final = "the name does not resolve"
 UNKNOWN: Final = "the probe itself failed"
 
-_BY_EXIT_CODE = {6: NAME_UNKNOWN, 7: REFUSED, 28: FILTERED}
+_BY_EXIT_CODE = {curl_exits.NAME: NAME_UNKNOWN, curl_exits.REFUSED: REFUSED, curl_exits.TIMEOUT: FILTERED}
 
 
 def port_rows(rows: Sequence[Row], host: str, port: int) -> list[Row]:

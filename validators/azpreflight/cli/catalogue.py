@@ -46,7 +46,7 @@ def show_rule(rule_id: str) -> int:
     click.echo(f"profiles  {', '.join(rule.profiles)}")
     click.echo(f"target    {rule.target}")
     click.echo(f"\nWhy: {rule.why}")
-    for fact in _facts(rule, packs):
+    for fact in _facts(rule):
         query = packs.queries[fact]
         mark = "" if query.sureness is Sureness.DOCUMENTED else f"  [{query.sureness}: {query.basis}]"
         click.echo(f"\nReads {fact}: {query.title}{mark}")
@@ -97,7 +97,7 @@ def _severity(rule: Rule) -> str:
     return ", ".join(f"{severity} ({profile})" for profile, severity in rule.severity.items())
 
 
-def _facts(rule: Rule, packs: PackSet) -> list[str]:
+def _facts(rule: Rule) -> list[str]:
     found: dict[str, None] = {}
     registry = check_registry()
     for name in [rule.check] if isinstance(rule.check, str) else rule.check.values():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import click
 import msgspec
@@ -13,19 +12,17 @@ import msgspec
 from azpreflight.cli.output import STDOUT, write_whole
 from azpreflight.engine.plan import Plan
 from azpreflight.facts.collection import Collection
-from azpreflight.facts.dns import questions_of
-from azpreflight.facts.http import routes_of
 from azpreflight.facts.ldap.searches import in_words
+from azpreflight.facts.network.dns import questions_of
+from azpreflight.facts.network.http import routes_of
+from azpreflight.facts.network.tcp import doors_of
+from azpreflight.facts.network.tls import handshakes_of
 from azpreflight.facts.query import DnsQuery, HttpQuery, TcpQuery, TlsQuery
-from azpreflight.facts.tcp import doors_of
-from azpreflight.facts.tls import handshakes_of
 from azpreflight.facts.winrm.requests import Request, requests_of
 from azpreflight.model import Frozen, Severity, TableInfo, Target
 from azpreflight.redact import plain
 
 NAMES_SHOWN = 8
-
-T = TypeVar("T")
 
 
 class PlannedRule(Frozen):
@@ -82,7 +79,7 @@ def print_plan(plan: Plan, json_file: str | None) -> None:
             for item in request.items:
                 click.echo(plain(f"        {item}"))
     for what, questions in document.questions.items():
-        click.echo(f"\n{what}: {len(questions)} questions from this machine")
+        click.echo(f"\n{what}: {len(questions)} questions from this machine, all reading")
         for question in questions:
             click.echo(plain(f"  {question}"))
     for table in document.tables:
@@ -113,19 +110,19 @@ def _document(plan: Plan) -> PlanDocument:
 
 
 def _dns(collection: Collection) -> Iterator[str]:
-    for read in _reads(collection, DnsQuery).values():
+    for read in collection.reads_of(DnsQuery).values():
         for question in questions_of(read, collection.site):
             yield str(question)
 
 
 def _ports(collection: Collection) -> Iterator[str]:
-    for read in _reads(collection, TcpQuery).values():
+    for read in collection.reads_of(TcpQuery).values():
         for door in doors_of(read, collection.site):
             yield f"{door.host}: TCP {door.port}"
 
 
 def _handshakes(collection: Collection) -> Iterator[str]:
-    for read in _reads(collection, TlsQuery).values():
+    for read in collection.reads_of(TlsQuery).values():
         for handshake in handshakes_of(read, collection.site):
             listener = handshake.listener
             before = " after the negotiation of Remote Desktop" if listener.starts == "rdp" else ""
@@ -133,7 +130,7 @@ def _handshakes(collection: Collection) -> Iterator[str]:
 
 
 def _urls(collection: Collection) -> Iterator[str]:
-    for name, read in _reads(collection, HttpQuery).items():
+    for name, read in collection.reads_of(HttpQuery).items():
         for route in routes_of(read, name, collection):
             yield f"GET {route.probe.url}" + (f" through {route.proxy}" if route.proxy else "")
 
@@ -146,8 +143,3 @@ _QUESTIONS: Mapping[str, Callable[[Collection], Iterable[str]]] = {
     "Directory": in_words,
 }
 """What this machine asks by itself: one function for each kind of query that a site has."""
-
-
-def _reads(collection: Collection, kind: type[T]) -> dict[str, T]:
-    """The queries of one kind, by the fact that they are the definition of."""
-    return {name: query.read for name, query in collection.of_site.items() if isinstance(query.read, kind)}

@@ -19,12 +19,12 @@ from azpreflight.checks.builtin import check_registry
 from azpreflight.checks.check import Check
 from azpreflight.connect import Redirections
 from azpreflight.credentials import Credential
-from azpreflight.engine.directory import choose_login, is_unverified
+from azpreflight.engine.directory import is_unverified
 from azpreflight.engine.gather import Facts, Limits, gather
 from azpreflight.engine.judge import judge
 from azpreflight.engine.plan import Plan, Selection, make_plan
 from azpreflight.engine.report import make_report
-from azpreflight.engine.transport import Choice, certificate_credential, choose, without_password
+from azpreflight.engine.transport import Choice, choose, without_password
 from azpreflight.errors import InputError
 from azpreflight.facts.collection import NodeSource, SiteSource, utc_now
 from azpreflight.facts.recording import SCHEMA as RECORDING_SCHEMA
@@ -34,7 +34,7 @@ from azpreflight.packs.lint import require_valid
 from azpreflight.packs.load import load_packs
 from azpreflight.redact import Redactor
 from azpreflight.registry import Registry
-from azpreflight.site.model import LoadedSite, Node, Transport
+from azpreflight.site.model import LoadedSite, Transport
 
 Progress = Callable[[str, bool], None]
 
@@ -197,57 +197,17 @@ class Preflight:
     def _live(
         self, credential: Credential, directory: Credential | None, raw: Path | None = None
     ) -> tuple[NodeSource, Sequence[SiteSource]]:
-        # The sources load the network libraries, which a recording does without.
-        from azpreflight.facts.dns import DnsSource
-        from azpreflight.facts.http import HttpSource
-        from azpreflight.facts.ldap.source import LdapSource
-        from azpreflight.facts.tcp import TcpSource
-        from azpreflight.facts.tls import TlsSource
-        from azpreflight.facts.winrm.channel import Endpoint
-        from azpreflight.facts.winrm.raw import RawFolder
-        from azpreflight.facts.winrm.source import WinrmSource
-        from azpreflight.facts.winrm.tickets import Ticket
+        # It loads the network libraries, which a recording does without.
+        from azpreflight.engine import live
 
-        settings = self._loaded.site.winrm
-        choice = choose(self.options.transport or settings.transport, self._loaded.site, credential)
+        site, redirections = self._loaded.site, self.options.redirections
+        choice = choose(self.options.transport or site.winrm.transport, site, credential)
         self._transport = choice
-        if choice.method == "certificate":
-            credential = certificate_credential(settings)
-        ticket = Ticket(credential.username, credential.password) if choice.method == "kerberos" else None
-        if ticket is not None:
-            self._closing.callback(ticket.close)
-        declared_port = settings.port or (5986 if settings.https else 5985)
-
-        def endpoint_of(node: Node) -> Endpoint:
-            host, port = self.options.redirections.reach(node.address or node.name, declared_port, name=node.name)
-            return Endpoint(
-                host=host,
-                port=port,
-                https=settings.https,
-                certificate_name=node.address or node.name,
-                verify=settings.verify,
-                ca_file=settings.ca_file,
-                transport=choice.method,
-                client_certificate=settings.client_certificate if choice.method == "certificate" else None,
-                client_key=settings.client_key if choice.method == "certificate" else None,
-                service_host=self._loaded.site.fqdn(node.name) or node.name,
-                ticket=ticket,
-            )
-
-        channel_of = RawFolder(raw, credential).channel_of if raw is not None else None
-        winrm = WinrmSource(credential, endpoint_of, try_all=self.options.try_all_nodes, channel_of=channel_of)
-        redirections, site = self.options.redirections, self._loaded.site
-
-        def tried_at(host: str, port: int) -> tuple[str, int] | None:
-            if (node := next((node for node in site.nodes if host in (node.address, node.name)), None)) is not None:
-                return redirections.tried_at(host, port, own=declared_port, name=node.name)
-            servers = {*(site.network.dns.servers or ()), *(site.network.dns.forwarders or ())}
-            return redirections.tried_at(host, port, own=53 if host in servers else None)
-
-        reach = redirections.reach
-        login = choose_login(self.plan.collection, directory, ticket)
-        asking = (DnsSource(reach), TcpSource(tried_at), TlsSource(tried_at), HttpSource(), LdapSource(login, reach))
-        return winrm, asking
+        ticket = live.new_ticket(choice, credential, self._closing)
+        sources = live.site_sources(self.plan.collection, directory, ticket, redirections)
+        try_all = self.options.try_all_nodes
+        nodes = live.node_source(site, credential, choice, ticket, redirections, try_all=try_all, raw=raw)
+        return nodes, sources
 
     def _reproducible(self, mode: Mode, facts: Facts, problems: Sequence[Problem], source: str) -> Report:
         """A report in which nothing depends on when and where it was made, but for `now`."""

@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import FromFact, Query
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.model import Node, Site
 from azpreflight.site.references import resolve
 

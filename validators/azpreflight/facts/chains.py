@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
+from azpreflight.facts.text import one_line
 from azpreflight.model import Value
 
 MOST_CERTIFICATES = 10
@@ -103,5 +104,5 @@ def _moment(moment: datetime.datetime) -> str:
 
 
 def _text(text: str) -> str:
-    """What somebody wrote into a certificate: of bounded length, without what controls a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text[:MOST_CHARACTERS])
+    """What somebody wrote into a certificate."""
+    return one_line(text, MOST_CHARACTERS)

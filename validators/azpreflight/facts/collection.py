@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.endpoints import EndpointTable
 from azpreflight.facts.observation import Observation, Status
-from azpreflight.facts.query import Query, SiteRead
+from azpreflight.facts.query import DnsQuery, HttpQuery, LdapQuery, Query, SiteRead, TcpQuery, TlsQuery
 from azpreflight.model import Phase
 from azpreflight.site.model import Node, Site
+
+R = TypeVar("R", DnsQuery, HttpQuery, LdapQuery, TcpQuery, TlsQuery)
 
 Keep: TypeAlias = Callable[[Observation], None]
 """Takes an observation as soon as it is there: what has been answered is kept whatever comes after."""
@@ -55,6 +57,10 @@ class Collection:
     def of_kinds(self, kinds: tuple[type[SiteRead], ...]) -> dict[str, Query]:
         """The queries of the site that are read in one of these ways, those that others depend on first."""
         return in_order({name: query for name, query in self.of_site.items() if isinstance(query.read, kinds)})
+
+    def reads_of(self, kind: type[R]) -> dict[str, R]:
+        """What queries of the site of one kind ask, by fact, those that others depend on first."""
+        return {name: query.read for name, query in self.of_kinds((kind,)).items() if isinstance(query.read, kind)}
 
 
 def in_order(queries: Mapping[str, Query]) -> dict[str, Query]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
+GLANCE_SECONDS = 0.25
+"""How soon a wait notices that everything was called off."""
+
 
 class Deadline:
     """A point in monotonic time, or the moment when somebody calls everything off, whichever comes first.

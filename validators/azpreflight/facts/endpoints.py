@@ -17,6 +17,7 @@ from azpreflight.documents import accepted_by
 from azpreflight.model import Citation, Frozen, Phase
 from azpreflight.site.formats import Port
 from azpreflight.site.model import Cloud, Site, WitnessKind
+from azpreflight.site.references import DEFAULT_PORTS
 from azpreflight.site.uses import Service, Vendor
 
 PUBLIC_TIME_SOURCE = "time.windows.com"
@@ -38,7 +39,6 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _NAME = re.compile(r"[a-z0-9-]{1,63}")
 _NAMES = re.compile(r"[a-z0-9.-]+")
 _HOST = re.compile(r"((?!\.)[a-z0-9-]*(\*|\{[a-z_]+\})?[a-z0-9-]*\.)+[a-z]{2,}")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Stage: TypeAlias = Literal["install", "connect", "deployment", "post-deployment", "run", "update", "disconnect"]
 """When in the life of a product a name is needed, in the words of the sources."""
@@ -223,7 +223,7 @@ def probe_of(endpoint: Endpoint, site: Site) -> str | None:
     host = _spelled(endpoint, site).probe
     if host is None:
         return None
-    port = "" if endpoint.port == _DEFAULT_PORTS[endpoint.protocol] else f":{endpoint.port}"
+    port = "" if endpoint.port == DEFAULT_PORTS[endpoint.protocol] else f":{endpoint.port}"
     return f"{endpoint.protocol}://{host}{port}{endpoint.path}"
 
 
@@ -271,7 +271,7 @@ def _carried(endpoint: Endpoint, site: Site) -> bool:
 def _spelled(endpoint: Endpoint, site: Site) -> Endpoint:
     """The endpoint with its placeholders filled in, and the host that is probed, if there is one."""
     host, probe = _filled(endpoint.host, site), _filled(endpoint.probe or endpoint.host, site)
-    probed = endpoint.protocol in _DEFAULT_PORTS and _NAMES.fullmatch(probe) is not None
+    probed = endpoint.protocol in DEFAULT_PORTS and _NAMES.fullmatch(probe) is not None
     return msgspec.structs.replace(endpoint, host=host, probe=probe if probed else None)
 
 

@@ -9,7 +9,7 @@ from azpreflight.facts.endpoints import needed, probe_of
 from azpreflight.facts.query import CurlQuery
 from azpreflight.model import Frozen
 from azpreflight.site.model import Node
-from azpreflight.site.references import REFERENCES, filled, resolve
+from azpreflight.site.references import DEFAULT_PORTS, filled, values_of
 
 
 class Probe(Frozen):
@@ -25,7 +25,7 @@ class Probe(Frozen):
     def of_url(cls, url: str, tls: str | None = None) -> Probe:
         """The probe of an `http` or `https` URL."""
         parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 80)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(scheme=parts.scheme, host=parts.hostname or "", port=port, path=path, tls=tls)
 
@@ -38,9 +38,12 @@ class Probe(Frozen):
     @property
     def url(self) -> str:
         """What is asked for, and what the row of the fact names."""
-        default = {"http": 80, "https": 443}.get(self.scheme)
-        port = "" if self.port == default else f":{self.port}"
-        return f"{self.scheme}://{self.authority}{port}{'' if self.scheme == 'tcp' else self.path}"
+        return f"{self.scheme}://{self.place}{'' if self.scheme == 'tcp' else self.path}"
+
+    @property
+    def place(self) -> str:
+        """The host, and the port where it is not the one of the scheme."""
+        return self.authority + ("" if self.port == DEFAULT_PORTS.get(self.scheme) else f":{self.port}")
 
     @property
     def authority(self) -> str:
@@ -57,7 +60,7 @@ def probes_of(read: CurlQuery, fact: str, node: Node, collection: Collection) ->
         found += [Probe.of_url(url) for url in probed if url is not None]
     urls = [url for text in read.urls for url in filled(text, site, node)]
     found += [Probe.of_url(url, tls) for url in urls for tls in read.tls or (None,)]
-    hosts = [host for name in read.tcp for host in (resolve(name, site, node) if name in REFERENCES else (name,))]
+    hosts = values_of(read.tcp, site, node)
     if read.ports:
         found += [Probe(scheme="tcp", host=host, port=port) for host in hosts for port in read.ports]
     else:

@@ -14,6 +14,7 @@ from azpreflight.facts.registry_tree import RegistryTree
 from azpreflight.facts.winhttp import SCRIPT, parse_winhttp
 from azpreflight.model import Frozen
 from azpreflight.site.model import Site
+from azpreflight.site.references import DEFAULT_PORTS
 
 _SERVER = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 
@@ -118,6 +119,8 @@ def _plain(proxy: str) -> str:
     host = f"[{host}]" if ":" in host else host
     if _SERVER.fullmatch(host) is None or parts.scheme not in _SCHEMES:
         raise ValueError(_NO_PROXY)
+    # Left without one, curl would look for it at 1080, where nothing else on a node does.
+    port = DEFAULT_PORTS.get(parts.scheme) if port is None else port
     return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
 
 

@@ -30,10 +30,6 @@ class RegistryTree:
         """Whether value `name` exists in relative `key`, whatever its data."""
         return name.casefold() in self._keys.get(key.casefold(), {})
 
-    def has_key(self, key: str) -> bool:
-        """Whether the relative `key` exists."""
-        return key.casefold() in self._keys
-
     def keys(self) -> Iterator[str]:
         """Relative keys, as Windows spells them."""
         return iter(self._names)

@@ -71,6 +71,12 @@ def resolve(reference: str, site: Site, node: Node | None = None) -> tuple[str, 
     return REFERENCES[reference](site, node)
 
 
+def values_of(names: Iterable[str], site: Site, node: Node | None = None) -> list[str]:
+    """What references and literals stand for, each once: a reference for its values, anything else for itself."""
+    found = (resolve(name, site, node) if name in REFERENCES else (name,) for name in names)
+    return list(dict.fromkeys(value for values in found for value in values))
+
+
 def filled(text: str, site: Site, node: Node | None = None) -> tuple[str, ...]:
     """A text in which `{site.gateway}` and its like stand for declared values: one text for each of them.
 

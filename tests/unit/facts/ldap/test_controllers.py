@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.connection import Place
 from azpreflight.facts.ldap.controllers import MOST_TRIED, catalog_of, controllers
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Profile
 from azpreflight.site.model import Directory, DirectoryTls, Dns, Network, Node, Site
 from servers.dns import DnsServer, View, Zone

@@ -12,10 +12,10 @@ from ldap3.operation.search import compile_filter, parse_filter
 
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.collection import Collection
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.searches import ALTERNATIVES, in_words, searches_of
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import FromFact, LdapQuery, Query
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Phase, Profile, Sureness
 from azpreflight.site.model import Directory, Node, Site
 

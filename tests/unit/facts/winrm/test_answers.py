@@ -6,20 +6,22 @@ import datetime
 
 import pytest
 
+from azpreflight.facts.errors import Rejected
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import answers
-from azpreflight.facts.winrm.errors import Rejected
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.UTC)
 URL = "http://192.0.2.11:5985/wsman"
 WINDOWS = {"Server": "Microsoft-HTTPAPI/2.0"}
+
+MUTUAL = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
 
 CHALLENGES = [
     (["Negotiate"], ["Negotiate"]),
     (["Negotiate", "Kerberos", 'Basic realm="WSMAN"'], ["Negotiate", "Kerberos", "Basic"]),
     (['Negotiate, Basic realm="a, b", CredSSP'], ["Negotiate", "Basic", "CredSSP"]),
     (["Negotiate TlRMTVNTUAACAAAA=="], ["Negotiate"]),
-    ([answers.MUTUAL], [answers.MUTUAL]),
+    ([MUTUAL], [MUTUAL]),
     ([], []),
     ([""], []),
 ]
@@ -72,7 +74,7 @@ STRANGERS = [
     (400, WINDOWS, b"", "without a WS-Management fault"),
     (400, {"Server": "nginx"}, b"<h1>plain HTTP request was sent to HTTPS port</h1>", "set winrm.https to true"),
     (407, {"Server": "squid"}, b"", "a proxy"),
-    (302, {"Location": "https://portal.example/\x1b[31m"}, b"", "leads on to https://portal.example/[31m"),
+    (302, {"Location": "https://portal.example/\x1b[31m"}, b"", "leads on to https://portal.example/ [31m"),
     (200, {"Content-Type": "text/html"}, b"<html>", "another web server or a proxy answers there"),
     (404, {"Server": "Apache"}, b"", "Apache answers there, not WinRM"),
 ]

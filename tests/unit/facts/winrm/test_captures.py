@@ -16,10 +16,10 @@ import pytest
 
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.query import RegistryQuery
 from azpreflight.facts.winrm import cim, registry
 from azpreflight.facts.winrm.decode import Decoder
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.faults import fault_of
 from azpreflight.facts.winrm.shell import _collect
 from azpreflight.facts.winrm.soap import body_of, child, descendant, local, parse, text_of

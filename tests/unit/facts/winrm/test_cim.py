@@ -9,10 +9,11 @@ import pytest
 
 from azpreflight.facts.classes import Property
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import CimQuery
 from azpreflight.facts.winrm import cim
-from azpreflight.facts.winrm.errors import Fault, WireError
+from azpreflight.facts.winrm.faults import Fault
 from unit.facts.winrm.support import NAMESPACE, Node, Sent, element, fault, table
 
 TABLE = table(Id=Property(type="uint32"), Names=Property(type="string", array=True))

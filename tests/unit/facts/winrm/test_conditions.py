@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import CimQuery, FromFact, Query
 from azpreflight.facts.winrm import cim
 from azpreflight.facts.winrm.conditions import ALTERNATIVES, conditions, described
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Profile, Sureness, Value
 from azpreflight.site.model import Node, Site
 from servers.winrm import wql

@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.winrm import curl
-from azpreflight.facts.winrm.curl import Transfer, runs, work_list
+from azpreflight.facts.winrm.curl import Transfer, runs
 from azpreflight.facts.winrm.curl_reports import reports, row_of
 from azpreflight.facts.winrm.dialect import CURRENT, PARALLEL
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Value
 from servers.tls import self_signed
@@ -132,6 +132,12 @@ def run(text: str, net: Net, *extra: str, trust: bool = True, redirect: bool = T
         timeout=20,
     )
     return Output(done.stdout.decode(), done.stderr.decode(), done.returncode)
+
+
+def work_list(transfers: Sequence[Transfer]) -> str:
+    """What a patched machine's curl is given, in the one run that it makes."""
+    (only,) = runs(transfers)
+    return only.text
 
 
 def listed(probes: Sequence[Probe], proxy: str | None = None) -> str:

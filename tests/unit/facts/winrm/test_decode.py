@@ -13,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from azpreflight.facts.classes import Property
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.winrm.decode import Decoder
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.soap import parse
 from azpreflight.model import Value
 from unit.facts.winrm.support import NAMESPACE, NAMESPACES, element, table

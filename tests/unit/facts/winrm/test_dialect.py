@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.winrm import curl
 from azpreflight.facts.winrm.curl import Transfer, runs
 from azpreflight.facts.winrm.curl_reports import again, reports, row_of
 from azpreflight.facts.winrm.dialect import CURRENT, Dialect, dialect_of
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.outbound import reach
 from azpreflight.facts.winrm.programs import program
 from azpreflight.facts.winrm.shell import Output

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Fault
-from azpreflight.facts.winrm.faults import fault_of
+from azpreflight.facts.winrm.faults import Fault, fault_of
 from unit.facts.winrm.support import body, fault
 
 STATUS = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import ProgramQuery, Query
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.lines import lines_of
 from azpreflight.model import Sureness
 from azpreflight.site import Site, load_site
@@ -54,11 +54,21 @@ def test_a_value_that_could_be_more_than_a_name_is_never_sent(tmp_path: Path, zo
 
 def test_more_lines_than_a_query_may_have_are_said_and_not_cut(tmp_path: Path) -> None:
     site = site_with(tmp_path, "edge.example")
-    bind = dict.fromkeys("abcdefg", "site.dns_servers")
-    read = msgspec.structs.replace(READ, arguments="-type=A -timeout=3 -retry=3 {a} {b}")
+    dns = msgspec.structs.replace(site.network.dns, servers=tuple(f"192.0.2.{number}" for number in range(1, 66)))
+    many = msgspec.structs.replace(site, network=msgspec.structs.replace(site.network, dns=dns))
     with pytest.raises(WireError, match="more than 64 command lines") as caught:
-        lines_of(msgspec.structs.replace(QUERY, bind=bind), read, site, site.nodes[0])
+        lines_of(QUERY, READ, many, many.nodes[0])
     assert caught.value.status is Status.NOT_ASKED
+
+
+def test_one_reference_has_the_same_value_wherever_it_stands(tmp_path: Path) -> None:
+    site = site_with(tmp_path, "edge.example")
+    query = msgspec.structs.replace(QUERY, bind=dict.fromkeys(("name", "server"), "site.dns_servers"))
+    lines = lines_of(query, READ, site, site.nodes[0])
+    assert [(line.values["name"], line.values["server"]) for line in lines] == [
+        ("192.0.2.53",) * 2,
+        ("192.0.2.54",) * 2,
+    ]
 
 
 def test_what_is_not_declared_is_not_asked(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.winrm.curl import Transfer
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.outbound import reach
 from azpreflight.facts.winrm.shell import Output
 

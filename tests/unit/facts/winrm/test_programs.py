@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import ProgramQuery, RegistryQuery
 from azpreflight.facts.winrm.dialect import CURRENT
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.programs import LINE_LIMIT, PROGRAMS, chains, line_of, parse, program, unchain
 
 ALLOWED = [

@@ -18,9 +18,9 @@ import requests
 import requests.adapters
 import urllib3.exceptions
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import reach
-from azpreflight.facts.winrm.errors import WireError
 from servers.tls import self_signed
 
 NAME = "azl1.example.net"

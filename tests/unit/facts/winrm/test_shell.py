@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import shell as module
-from azpreflight.facts.winrm.errors import Fault, WireError
+from azpreflight.facts.winrm.faults import Fault
 from azpreflight.facts.winrm.session import Session
 from azpreflight.facts.winrm.shell import Output, open_shell
 from unit.facts.winrm.support import Node, Sent, fault

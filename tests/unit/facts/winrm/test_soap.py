@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.soap import DEEPEST, body_of, child, descendant, envelope, local, parse, text_of
 from unit.facts.winrm.support import body, element
 

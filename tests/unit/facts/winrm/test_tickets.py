@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Rejected, WireError
 from azpreflight.facts.winrm.tickets import Ticket, failure, principal_at_hand
 
 FAILURES = [

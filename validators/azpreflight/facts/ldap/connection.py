@@ -14,12 +14,12 @@ from ldap3.protocol.sasl.sasl import send_sasl_negotiation
 
 from azpreflight.credentials import Credential
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap import kerberos
 from azpreflight.facts.ldap.attributes import DESCRIPTOR
 from azpreflight.facts.ldap.results import NO_SUCH_OBJECT, SUCCESS, logon_error, search_error
 from azpreflight.facts.ldap.wire import Line, connected, secured, unreachable
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.model import Directory, DirectoryTls
 
 SEARCH_SECONDS = 30.0
@@ -66,7 +66,7 @@ class Found:
     elsewhere: list[str] = field(default_factory=list)
 
 
-class Controller:
+class Connection:
     """A connection to a domain controller. Opening it is the only thing that may be tried at another one.
 
     Args:

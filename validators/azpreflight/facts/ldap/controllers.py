@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.dns import DnsSource, Question
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.connection import Place
+from azpreflight.facts.network.asking import ReachedAt
+from azpreflight.facts.network.dns import DnsSource, Question
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.formats import is_address
 from azpreflight.site.model import Directory, DirectoryTls, Site
 from azpreflight.site.references import resolve
-
-ReachedAt = Callable[[str, int], tuple[str, int]]
-"""Host and port where a declared one is asked."""
 
 MOST_TRIED = 4
 """Domain controllers that are tried. A large domain has hundreds, and a blocked firewall blocks all of them."""

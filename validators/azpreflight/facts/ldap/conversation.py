@@ -9,11 +9,12 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.ldap.connection import Controller, Place
-from azpreflight.facts.ldap.controllers import ReachedAt, catalog_of, controllers
+from azpreflight.facts.errors import WireError
+from azpreflight.facts.ldap.connection import Connection, Place
+from azpreflight.facts.ldap.controllers import catalog_of, controllers
 from azpreflight.facts.ldap.login import Login, Nobody, WithPassword, WithTicket
+from azpreflight.facts.network.asking import ReachedAt
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.distinguished_name import DistinguishedName
 from azpreflight.site.formats import is_address
 from azpreflight.site.model import DirectoryTls, Site
@@ -54,10 +55,10 @@ class Conversation:
         self._reached_at = reached_at
         self._deadline = deadline
         self._page = page
-        self._opened: list[Controller] = []
-        self._logged_on: list[Controller] = []
-        self._domain: Controller | WireError | None = None
-        self._catalog: Controller | WireError | None = None
+        self._opened: list[Connection] = []
+        self._logged_on: list[Connection] = []
+        self._domain: Connection | WireError | None = None
+        self._catalog: Connection | WireError | None = None
         self._refused: WireError | None = None
         self._root: Root | None = None
 
@@ -67,7 +68,7 @@ class Conversation:
         assert self._root is not None  # noqa: S101 - set with the connection
         return self._root
 
-    def controller(self, *, catalog: bool = False, anonymous: bool = False) -> Controller:
+    def controller(self, *, catalog: bool = False, anonymous: bool = False) -> Connection:
         """The domain controller to ask.
 
         Args:
@@ -108,7 +109,7 @@ class Conversation:
         for controller in self._opened:
             controller.close()
 
-    def _of_domain(self) -> Controller | WireError:
+    def _of_domain(self) -> Connection | WireError:
         try:
             found = self._first(controllers(self._site, self._reached_at, self._deadline))
             self._root = self._introduced(found)
@@ -116,19 +117,19 @@ class Conversation:
             return error
         return found
 
-    def _of_catalog(self, controller: Controller) -> Controller | WireError:
+    def _of_catalog(self, controller: Connection) -> Connection | WireError:
         try:
             return self._first(iter([catalog_of(controller.place, self._site.directory)]))
         except WireError as error:
             reason = f"no global catalog: {error.reason}; declare a domain controller that is one"
             return WireError(error.status, reason)
 
-    def _first(self, places: Iterator[Place]) -> Controller:
+    def _first(self, places: Iterator[Place]) -> Connection:
         """The first that lets itself be connected to. Only that may fail more than once: no credential was sent."""
         failures: list[WireError] = []
         for place in places:
             try:
-                opened = Controller(place, self._site.directory, self._deadline, self._page)
+                opened = Connection(place, self._site.directory, self._deadline, self._page)
             except WireError as error:
                 failures.append(error)
                 continue
@@ -137,7 +138,7 @@ class Conversation:
         reason = "; ".join(dict.fromkeys(failure.reason for failure in failures))
         raise WireError(failures[0].status if failures else Status.UNREACHABLE, reason)
 
-    def _introduced(self, controller: Controller) -> Root:
+    def _introduced(self, controller: Connection) -> Root:
         found = controller.search("", "base", "(objectClass=*)", _ROOT_ATTRIBUTES)
         values = found.entries[0].attributes if found.entries else {}
         domain, configuration, host = (_text(values, name) for name in _ROOT_ATTRIBUTES[:3])
@@ -153,7 +154,7 @@ class Conversation:
             raise WireError(Status.FAILED, reason)
         return Root(domain, configuration, host, frozenset(held))
 
-    def _log_on(self, controller: Controller) -> None:
+    def _log_on(self, controller: Connection) -> None:
         if self._refused is not None:
             raise self._refused
         if controller in self._logged_on:
@@ -173,7 +174,7 @@ class Conversation:
             raise
         self._logged_on.append(controller)
 
-    def _kerberos_host(self, controller: Controller) -> str:
+    def _kerberos_host(self, controller: Connection) -> str:
         """The name under which the domain controller has its keys.
 
         What it says of itself counts only where an address, or the domain as a whole, was declared, and then only when

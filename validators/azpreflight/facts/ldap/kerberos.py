@@ -14,10 +14,10 @@ import spnego
 import spnego.channel_bindings
 import spnego.exceptions
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.results import SASL_CONTINUES, SUCCESS, logon_error
 from azpreflight.facts.ldap.wire import Line, channel_binding
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.tickets import failure
 
 MECHANISM = "GSSAPI"

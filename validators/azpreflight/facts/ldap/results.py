@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Rejected, WireError
+from azpreflight.facts.text import one_line
 
 SUCCESS = 0
 REFERRAL = 10
@@ -91,4 +92,4 @@ def search_error(result: Mapping[str, Any], controller: str) -> WireError:
 
 
 def _shown(text: Any) -> str:
-    return "".join(c if c.isprintable() else " " for c in str(text or "")).strip()
+    return one_line(str(text or ""), 300)

@@ -11,10 +11,10 @@ from ldap3.utils.dn import escape_rdn
 
 from azpreflight.facts.bindings import combinations, placeholders
 from azpreflight.facts.collection import Collection
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.attributes import SECRETS
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import LdapQuery, Query
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.model import Site
 
 ALTERNATIVES = 64

@@ -16,16 +16,16 @@ from typing import Any
 
 from azpreflight.facts.collection import Collection, Keep, unobserved, utc_now
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.attributes import DESCRIPTOR, decoded
-from azpreflight.facts.ldap.connection import PAGE_ENTRIES, Controller
-from azpreflight.facts.ldap.controllers import ReachedAt
+from azpreflight.facts.ldap.connection import PAGE_ENTRIES, Connection
 from azpreflight.facts.ldap.conversation import Conversation
 from azpreflight.facts.ldap.login import Login
 from azpreflight.facts.ldap.searches import CONFIGURATION, DOMAIN, ROOT_DSE, Search, searches_of
 from azpreflight.facts.ldap.security import sid_text
+from azpreflight.facts.network.asking import ReachedAt
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import LdapQuery, Query, SiteRead
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Value
 
 SOURCE = "ldap"
@@ -130,7 +130,7 @@ class _Reader:
         for entry in entries:
             entry["name"] = entry["name"] or self._names.get(entry["sid"])
 
-    def _named(self, controller: Controller, sids: Sequence[str]) -> dict[str, str | None]:
+    def _named(self, controller: Connection, sids: Sequence[str]) -> dict[str, str | None]:
         wanted = f"(|{''.join(f'(objectSid={sid})' for sid in sids)})"
         attributes = ("objectSid", "sAMAccountName")
         try:

@@ -12,25 +12,22 @@ from typing import Protocol
 
 from cryptography import x509
 
-from azpreflight.facts.deadline import Deadline
+from azpreflight.facts import verify_codes
+from azpreflight.facts.deadline import GLANCE_SECONDS, Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.closer import is_no_tls
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.model import Directory
 
 CONNECT_SECONDS = 5.0
-GLANCE_SECONDS = 0.25
-"""How soon a wait notices that the run was called off."""
 MOST_BYTES = 64 * 1024 * 1024
 """Of one answer, in all its messages."""
 
-_EXPIRED, _NOT_YET_VALID, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
-"""Numbers that OpenSSL gives the ways in which a certificate is not accepted."""
 _ADVICE = {
-    _EXPIRED: "renew it, or correct the clock of this machine",
-    _NOT_YET_VALID: "correct the clock of this machine, or of the one that issued it",
-    _OTHER_NAME: "declare the name that it is for in directory.servers",
-    _OTHER_ADDRESS: "declare the name that it is for in directory.servers",
+    verify_codes.EXPIRED: "renew it, or correct the clock of this machine",
+    verify_codes.NOT_YET_VALID: "correct the clock of this machine, or of the one that issued it",
+    verify_codes.OTHER_NAME: "declare the name that it is for in directory.servers",
+    verify_codes.OTHER_ADDRESS: "declare the name that it is for in directory.servers",
 }
 
 

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import requests
 
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Rejected, WireError
+from azpreflight.facts.text import one_line
 
 SKEW_SECONDS = 300.0
 """Difference of clocks that Kerberos does not accept by default."""
-MUTUAL = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
-"""How WS-Management calls authentication by client certificate."""
 
 _SCHEMES = {
     "ntlm": ("negotiate", "ntlm"),
@@ -105,7 +104,7 @@ def _rejection(transport: str, username: str) -> str:
 
 
 def _stranger(status: int, headers: Mapping[str, str], body: bytes, url: str) -> str:
-    server = _printable(headers.get("Server", ""))
+    server = one_line(headers.get("Server", ""), 80)
     plain = body[:4000].lower()
     if status == requests.codes.proxy_authentication:
         return f"from a proxy in front of {url}, which wants to be logged on to; nodes are reached without a proxy"
@@ -116,16 +115,12 @@ def _stranger(status: int, headers: Mapping[str, str], body: bytes, url: str) ->
     if status == requests.codes.unavailable and server.startswith(_MICROSOFT):
         return f"without a WS-Management fault from {url}: the WinRM service is stopped or overloaded"
     if 300 <= status < 400:
-        target = _printable(headers.get("Location", ""))
+        target = one_line(headers.get("Location", ""), 80)
         return f"from {url}, which leads on to {target or 'nowhere'}: another web server or a proxy answers, not WinRM"
     if (server or is_page(headers)) and not server.startswith(_MICROSOFT):
         who = server or "another web server or a proxy"
         return f"from {url}: {who} answers there, not WinRM; correct winrm.port, or what stands between"
     return f"without a WS-Management fault from {url}"
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())[:80]
 
 
 def _duration(seconds: float) -> str:

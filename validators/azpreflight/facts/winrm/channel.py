@@ -27,9 +27,9 @@ from winrm.transport import Transport
 from azpreflight.credentials import Credential
 from azpreflight.facts.collection import utc_now
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import answers, handlers, reach, tickets, tls
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.line import BoundedAdapter, Line, Reply, read_whole
 from azpreflight.facts.winrm.tickets import Ticket
 

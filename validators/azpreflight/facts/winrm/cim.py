@@ -10,10 +10,10 @@ from xml.sax.saxutils import escape
 
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import CimQuery
 from azpreflight.facts.winrm.decode import Decoder
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.soap import ENUMERATION, TRANSFER, WQL, WSMAN, child, local, text_of
 from azpreflight.model import Value
 

@@ -7,10 +7,10 @@ import string
 from collections.abc import Mapping
 
 from azpreflight.facts.bindings import combinations, placeholders
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import CimQuery, Query
 from azpreflight.facts.winrm.cim import quote
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.site.model import Node, Site
 
 ALTERNATIVES = 32

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from azpreflight.facts.collection import Collection, Keep, unobserved, utc_now
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.probes import probes_of
 from azpreflight.facts.proxies import UnknownProxyError, proxies_of
@@ -29,8 +30,7 @@ from azpreflight.facts.query import (
 from azpreflight.facts.winrm import cim, methods, programs, registry
 from azpreflight.facts.winrm.conditions import conditions
 from azpreflight.facts.winrm.curl import Transfer
-from azpreflight.facts.winrm.errors import Fault, Rejected, WireError
-from azpreflight.facts.winrm.faults import CONTEXT_EXPIRED, HOST_RESTARTING, PROVIDER_NOT_LOADED, QUOTAS
+from azpreflight.facts.winrm.faults import CONTEXT_EXPIRED, HOST_RESTARTING, PROVIDER_NOT_LOADED, QUOTAS, Fault
 from azpreflight.facts.winrm.lines import Line, lines_of
 from azpreflight.facts.winrm.logins import without_logins
 from azpreflight.facts.winrm.outbound import reach

@@ -87,12 +87,6 @@ def runs(transfers: Sequence[Transfer], dialect: Dialect = CURRENT) -> Iterator[
             yield Run(some, options + urls, len(some) * each + 5.0)
 
 
-def work_list(transfers: Iterable[Transfer], dialect: Dialect = CURRENT) -> str:
-    """The configuration of the one run of a curl that does transfers side by side."""
-    (run,) = runs(tuple(transfers), dialect)
-    return run.text
-
-
 def _block(transfer: Transfer, dialect: Dialect, number: int) -> str:
     before: list[tuple[str, str | None]] = [("url", _url(transfer.probe)), ("output", "NUL")]
     return _options([*before, *_settings(transfer, dialect, f"{number} ")])

@@ -12,11 +12,13 @@ import json
 import re
 from collections.abc import Sequence
 
+from azpreflight.facts import curl_exits
 from azpreflight.facts.chains import chain_of_pem
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
+from azpreflight.facts.text import one_line
 from azpreflight.facts.winrm.curl import Transfer
 from azpreflight.facts.winrm.dialect import Dialect
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Value
 
@@ -26,10 +28,6 @@ _REVOCATION_UNKNOWN = re.compile(r"0x8009201[23]\b", re.IGNORECASE)
 """CRYPT_E_NO_REVOCATION_CHECK and CRYPT_E_REVOCATION_OFFLINE, which Schannel gives where no list could be had."""
 _CERTIFICATE_CODES = re.compile(r"0x(?:8009032[2578]|80092010|800B01[0-9A-F]{2})\b", re.IGNORECASE)
 """SEC_E_WRONG_PRINCIPAL, _UNTRUSTED_ROOT, _CERT_UNKNOWN and _CERT_EXPIRED, CRYPT_E_REVOKED, and all CERT_E_*."""
-
-TLS_CONNECT_ERROR = 35
-CERTIFICATE_EXITS = frozenset({51, 60})
-"""curl's exit codes for a certificate that does not hold; 51 was one of its own until 7.61."""
 
 Report = dict[str, Value]
 
@@ -85,10 +83,10 @@ def again(transfer: Transfer, report: Report) -> Transfer | None:
     if transfer.probe.scheme != "https" or transfer.no_revocation or transfer.insecure:
         return None
     exit_code, error = int(_number(report.get("exitcode"))), str(report.get("errormsg") or "")
-    if exit_code == TLS_CONNECT_ERROR or exit_code in CERTIFICATE_EXITS:
+    if exit_code == curl_exits.TLS_FAILED or exit_code in curl_exits.CERTIFICATES:
         if _REVOCATION_UNKNOWN.search(error) is not None:
             return Transfer(probe=transfer.probe, proxy=transfer.proxy, no_revocation=True)
-        wrong = exit_code in CERTIFICATE_EXITS or _CERTIFICATE_CODES.search(error) is not None
+        wrong = exit_code in curl_exits.CERTIFICATES or _CERTIFICATE_CODES.search(error) is not None
         # Chains are those of what is asked without a version of its own.
         if wrong and transfer.probe.tls is None:
             return Transfer(probe=transfer.probe, proxy=transfer.proxy, insecure=True)
@@ -130,8 +128,7 @@ def row_of(transfer: Transfer, report: Report, second: tuple[Transfer, Report] |
 
 def _error(text: Value) -> str:
     # Times in messages differ from run to run and tell nothing.
-    words = "".join(character if character.isprintable() else " " for character in str(text or "")[:1000])
-    return " ".join(re.sub(r" after \d+ (ms|milliseconds)", "", words).split())[:300]
+    return one_line(re.sub(r" after \d+ (ms|milliseconds)", "", one_line(str(text or ""), 1000)), 300)
 
 
 def _address(value: Value) -> str | None:

@@ -12,8 +12,8 @@ import re
 from xml.etree import ElementTree as ET
 
 from azpreflight.facts.classes import CimClass, ClassTable, Property
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.soap import child, descendant, local, text_of
 from azpreflight.model import Value
 

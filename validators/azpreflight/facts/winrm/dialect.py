@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Frozen
 

@@ -5,9 +5,25 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Fault
+from azpreflight.facts.text import one_line
 from azpreflight.facts.winrm.soap import child, descendant, local, text_of
+
+
+class Fault(WireError):
+    """A WS-Management fault.
+
+    code: the innermost number that Windows gave, 0 when none. subcode: local name of the SOAP subcode.
+    text: the node's own words, in its language.
+    """
+
+    def __init__(self, status: Status, reason: str, *, code: int, subcode: str, text: str) -> None:
+        super().__init__(status, reason)
+        self.code = code
+        self.subcode = subcode
+        self.text = text
+
 
 TIMED_OUT = 2150858793
 """OperationTimeout over (w:TimedOut). On a shell's Receive it means: nothing new yet, ask again."""
@@ -149,4 +165,4 @@ def _words(element: ET.Element | None) -> str:
     if element is None:
         return ""
     text = " ".join([element.text or "", *(inside.tail or "" for inside in element)])
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return one_line(text, len(text))

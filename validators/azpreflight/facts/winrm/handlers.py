@@ -9,9 +9,9 @@ from typing import Any, cast
 import requests
 
 from azpreflight.facts.collection import utc_now
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import answers
-from azpreflight.facts.winrm.errors import Rejected, WireError
 
 _ACTUAL = re.compile(r"available authentication method - actual: '(.*)'", re.DOTALL)
 """How requests-credssp tells that CredSSP is not offered, and what is."""

@@ -17,8 +17,8 @@ import urllib3
 import urllib3.exceptions
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of one answer after which a node is taken to be broken; Windows sends 500 KiB at most by default."""

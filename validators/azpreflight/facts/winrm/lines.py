@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from typing import NamedTuple
 
 import msgspec
 
+from azpreflight.facts.bindings import combinations
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.query import FromFact, ProgramQuery, Query, RegistryQuery
-from azpreflight.facts.winrm.errors import WireError
+from azpreflight.facts.query import ProgramQuery, Query, RegistryQuery
 from azpreflight.facts.winrm.programs import line_of
 from azpreflight.site.model import Node, Site
-from azpreflight.site.references import resolve
 
 MOST_LINES = 64
 """Lines of one query: servers and names of a site are few."""
@@ -34,17 +32,12 @@ def lines_of(query: Query, read: RegistryQuery | ProgramQuery, site: Site, node:
     """
     if isinstance(read, RegistryQuery) or not query.bind:
         return [Line({}, line_of(read))]
-    choices: list[tuple[str, ...]] = []
-    for bound in query.bind.values():
-        texts = () if isinstance(bound, FromFact) else resolve(bound, site, node)
-        if not texts:
-            raise WireError(Status.NOT_ASKED, f"the site does not declare {bound}")
-        choices.append(texts)
-    if math.prod(map(len, choices)) > MOST_LINES:
+    # Nothing has been observed yet that a line could rest on: values are those of the site alone.
+    choices = combinations(query, site, node, {})
+    if len(choices) > MOST_LINES:
         raise WireError(Status.NOT_ASKED, f"the declared values make more than {MOST_LINES} command lines")
     lines: list[Line] = []
-    for combination in itertools.product(*choices):
-        values = dict(zip(query.bind, combination, strict=True))
+    for values in choices:
         filled = msgspec.structs.replace(read, arguments=read.arguments.format_map(values))
         try:
             lines.append(Line(values, line_of(filled)))

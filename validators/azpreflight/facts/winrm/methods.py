@@ -7,11 +7,11 @@ from xml.sax.saxutils import escape
 
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import MethodQuery
 from azpreflight.facts.winrm.cim import Sender, invoke
 from azpreflight.facts.winrm.decode import Decoder
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Value
 
 SUCCESS = ("0", "")

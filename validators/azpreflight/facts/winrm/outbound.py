@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import programs
 from azpreflight.facts.winrm.curl import BUDGET_SECONDS, Transfer, runs
 from azpreflight.facts.winrm.curl_reports import Report, again, reports, row_of
 from azpreflight.facts.winrm.dialect import Dialect, dialect_of
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.shell import Output
 from azpreflight.model import Value
 

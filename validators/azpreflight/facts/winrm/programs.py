@@ -15,9 +15,9 @@ from xml.etree import ElementTree as ET
 
 from azpreflight.documents import read_json
 from azpreflight.errors import InputError, nearest
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import ProgramQuery, RegistryQuery
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.model import Value
 
 SYSTEM = "%SystemRoot%\\System32\\"
@@ -79,9 +79,7 @@ PROGRAMS: dict[str, Program] = {
     ),
     "curl.exe": Program(
         SYSTEM + "curl.exe",
-        re.compile(
-            r"(-q -sS( -Z --parallel-max [0-9]{1,2}( --parallel-immediate --no-progress-meter)?)? -K -|--version)"
-        ),
+        re.compile(rf"(-q -sS({_SIDE_BY_SIDE})? -K -|--version)"),
         "asks for URLs and throws the answers away",
     ),
     "whoami.exe": Program(

@@ -21,9 +21,9 @@ from azpreflight.credentials import Credential
 from azpreflight.errors import InputError
 from azpreflight.facts.collection import utc_now
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.channel import Channel, Endpoint
-from azpreflight.facts.winrm.errors import Rejected, WireError
 from azpreflight.facts.winrm.masking import Mask, without_secret_values
 from azpreflight.facts.winrm.soap import child, descendant, local, text_of
 from azpreflight.facts.winrm.wire import Wire

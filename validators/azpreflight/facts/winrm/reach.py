@@ -10,18 +10,18 @@ import requests
 import urllib3.exceptions
 import urllib3.util.ssl_match_hostname
 
+from azpreflight.facts import verify_codes
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
+from azpreflight.facts.text import one_line
 from azpreflight.facts.winrm import closer
-from azpreflight.facts.winrm.errors import WireError
 
-_EXPIRED, _NOT_YET_VALID, _SELF_SIGNED, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 18, 62, 64
-"""Numbers that OpenSSL gives the ways in which a certificate is not accepted."""
 _ADVICE = {
-    _EXPIRED: "renew it, or correct the clock of this machine",
-    _NOT_YET_VALID: "correct the clock of this machine, or of the one that issued it",
-    _SELF_SIGNED: "name it in winrm.ca_file, or give the node one of an authority that is trusted",
-    _OTHER_NAME: "give the node a certificate with the declared name or address",
-    _OTHER_ADDRESS: "give the node a certificate with the declared name or address",
+    verify_codes.EXPIRED: "renew it, or correct the clock of this machine",
+    verify_codes.NOT_YET_VALID: "correct the clock of this machine, or of the one that issued it",
+    verify_codes.SELF_SIGNED: "name it in winrm.ca_file, or give the node one of an authority that is trusted",
+    verify_codes.OTHER_NAME: "give the node a certificate with the declared name or address",
+    verify_codes.OTHER_ADDRESS: "give the node a certificate with the declared name or address",
 }
 _CERTIFICATE_WANTED = ("CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN", "CERTIFICATE_E")
 """Parts of the alerts with which a TLS listener refuses a client's certificate, or the lack of one."""
@@ -50,7 +50,7 @@ def explain(error: Exception, url: str, *, answered: bool, seconds: float = clos
             return _certificate(url, words, closer.certificate_in_words(host, port, seconds), advice)
         if isinstance(cause, (ssl.CertificateError, urllib3.util.ssl_match_hostname.CertificateError)):
             seen = closer.certificate_in_words(host, port, seconds)
-            return _certificate(url, _one_line(cause), seen, _ADVICE[_OTHER_NAME])
+            return _certificate(url, _one_line(cause), seen, _ADVICE[verify_codes.OTHER_NAME])
         if isinstance(cause, ssl.SSLError) and not answered:
             return _unreachable(f"no TLS session with {url}: {_tls_failure(cause)}")
         if isinstance(cause, socket.gaierror):
@@ -83,7 +83,7 @@ def explain(error: Exception, url: str, *, answered: bool, seconds: float = clos
 
 
 def _certificate(url: str, words: str, seen: str, advice: str) -> WireError:
-    return _unreachable(_fit(f"the TLS certificate of {url} is not accepted: {words}{seen}; {advice}"))
+    return _unreachable(one_line(f"the TLS certificate of {url} is not accepted: {words}{seen}; {advice}", 580))
 
 
 def _tls_failure(error: ssl.SSLError) -> str:
@@ -96,12 +96,7 @@ def _tls_failure(error: ssl.SSLError) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return _fit(str(error), 300)
-
-
-def _fit(text: str, most: int = 580) -> str:
-    """Text from elsewhere on one line, without control characters."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())[:most]
+    return one_line(str(error), 300)
 
 
 def _unreachable(reason: str) -> WireError:

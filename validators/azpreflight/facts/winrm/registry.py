@@ -8,10 +8,11 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import RegistryQuery
 from azpreflight.facts.winrm.cim import Sender, invoke
-from azpreflight.facts.winrm.errors import Fault, WireError
+from azpreflight.facts.winrm.faults import Fault
 from azpreflight.facts.winrm.soap import local, text_of
 from azpreflight.model import Value
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from azpreflight.errors import InputError
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm import programs
 from azpreflight.facts.winrm.channel import Endpoint
-from azpreflight.facts.winrm.errors import Rejected, WireError
 from azpreflight.facts.winrm.raw import STREAM, Asked, asked_of
 from azpreflight.facts.winrm.wire import Wire
 from azpreflight.model import Frozen, Problem

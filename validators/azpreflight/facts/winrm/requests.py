@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from azpreflight.facts.collection import Collection
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.probes import probes_of
 from azpreflight.facts.query import CimQuery, CurlQuery, MethodQuery, ProgramQuery, Query, RegistryQuery, WinrmQuery
 from azpreflight.facts.winrm import cim, programs
 from azpreflight.facts.winrm.conditions import described
 from azpreflight.facts.winrm.dialect import CURRENT
-from azpreflight.facts.winrm.errors import WireError
 from azpreflight.facts.winrm.lines import lines_of
 from azpreflight.model import Frozen
 from azpreflight.site.model import Node

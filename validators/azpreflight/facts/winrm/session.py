@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 
 from azpreflight.credentials import Credential
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.channel import Channel, Endpoint
-from azpreflight.facts.winrm.errors import Rejected, WireError
 from azpreflight.facts.winrm.faults import fault_of
 from azpreflight.facts.winrm.soap import body_of, envelope, parse
 from azpreflight.facts.winrm.wire import Wire

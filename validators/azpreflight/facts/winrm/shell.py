@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Fault, WireError
-from azpreflight.facts.winrm.faults import TIMED_OUT
+from azpreflight.facts.winrm.faults import TIMED_OUT, Fault
 from azpreflight.facts.winrm.session import Session
 from azpreflight.facts.winrm.soap import SHELL, TRANSFER, child, descendant, local, text_of
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
+from azpreflight.facts.errors import WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import WireError
 
 ENUMERATION = "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
 TRANSFER = "http://schemas.xmlsoap.org/ws/2004/09/transfer"

@@ -10,8 +10,9 @@ import tempfile
 import threading
 from pathlib import Path
 
+from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
-from azpreflight.facts.winrm.errors import Rejected, WireError
+from azpreflight.facts.text import one_line
 
 KINIT_SECONDS = 30.0
 KLIST_SECONDS = 5.0
@@ -112,7 +113,7 @@ def failure(words: str, what: str) -> WireError:
         what: did not come about.
     """
     told = [found[2] for found in _TOLD.finditer(words)]
-    text = " ".join("".join(c if c.isprintable() else " " for c in (told or [words])[-1]).split())[:300]
+    text = one_line((told or [words])[-1], 300)
     for pattern, status, meaning in _FAILURES:
         if re.search(pattern, words):
             return WireError(status, f"{what}: {meaning} ({text})", fatal=True)

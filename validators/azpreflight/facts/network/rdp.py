@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.stream import Conversation
+from azpreflight.facts.network.stream import Conversation
 
 PROTOCOL_SSL = 0x1
 PROTOCOL_HYBRID = 0x2

@@ -19,10 +19,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.deadline import GLANCE_SECONDS, Deadline
 
-GLANCE_SECONDS = 0.25
-"""How soon a wait notices that the run was called off."""
 MOST_ADDRESSES = 8
 """Addresses of one name that are tried."""
 CHUNK = 16384

@@ -14,21 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azpreflight.facts import tcp, words
-from azpreflight.facts import tls as source
+from azpreflight.facts import row_errors
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.network import tcp
+from azpreflight.facts.network import tls as source
+from azpreflight.facts.network.tls import TlsSource
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import TlsQuery
-from azpreflight.facts.tls import TlsSource
 from servers.outside import black_hole
 from servers.processes import Daemon, free_port
 from servers.rdp import CERTIFICATE_MISSING, HYBRID, HYBRID_EX, HYBRID_REQUIRED, SSL, SSL_NOT_ALLOWED, RdpServer
 from servers.tls import HOST, Authority, TlsServers, self_signed
-from unit.facts.asked import answering, collected, rows_of, site_of
+from unit.facts.network.asked import answering, collected, rows_of, site_of
 
 ALL: tuple[Any, ...] = ("1.0", "1.1", "1.2", "1.3")
 OLD: tuple[Any, ...] = ("1.0", "1.1")
-KNOWN = {words.CLOSED, words.NOT_TLS, words.NOT_RDP, words.OTHER_VERSION, words.UNFINISHED}
+KNOWN = {row_errors.CLOSED, row_errors.NOT_TLS, row_errors.NOT_RDP, row_errors.OTHER_VERSION, row_errors.UNFINISHED}
 SHORT = 0.5
 
 

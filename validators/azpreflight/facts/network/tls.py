@@ -14,16 +14,17 @@ import functools
 import ssl
 import warnings
 from dataclasses import dataclass
+from itertools import chain
 
-from azpreflight.facts import rdp, records
-from azpreflight.facts.asking import ReachedAt, ask_once, hosts_of, keep_rows
 from azpreflight.facts.chains import chain_of_der
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.network import rdp, tls_records
+from azpreflight.facts.network.asking import TriedAt, ask_once, observed
+from azpreflight.facts.network.stream import Conversation, TlsStream
+from azpreflight.facts.network.tcp import NotConnected, open_stream
 from azpreflight.facts.query import SiteRead, TlsQuery
-from azpreflight.facts.stream import Conversation, TlsStream
-from azpreflight.facts.tcp import NotConnected, open_stream
-from azpreflight.facts.words import (
+from azpreflight.facts.row_errors import (
     CLOSED,
     NO_ANSWER,
     NOT_RDP,
@@ -37,10 +38,10 @@ from azpreflight.facts.words import (
 )
 from azpreflight.model import Value
 from azpreflight.site.model import Site
+from azpreflight.site.references import values_of
 
 SOURCE = "tls"
 HANDSHAKE_SECONDS = 5.0
-PARALLEL = 64
 
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
@@ -79,7 +80,7 @@ class Handshake:
 
 def handshakes_of(read: TlsQuery, site: Site) -> list[Handshake]:
     """What a query tries; empty when its hosts are not declared."""
-    listeners = [Listener(host, port, read.starts) for host in hosts_of(read.hosts, site) for port in read.ports]
+    listeners = [Listener(host, port, read.starts) for host in values_of(read.hosts, site) for port in read.ports]
     return [Handshake(listener, version) for listener in listeners for version in read.versions]
 
 
@@ -88,10 +89,10 @@ class TlsSource:
     """Tries handshakes.
 
     Attributes:
-        reached_at: where a declared host and port are reached.
+        tried_at: where a port of a declared host is tried.
     """
 
-    reached_at: ReachedAt
+    tried_at: TriedAt
     name = SOURCE
     reads: tuple[type[SiteRead], ...] = (TlsQuery,)
 
@@ -100,13 +101,10 @@ class TlsSource:
 
         A listener that takes no connection is left alone after the first try.
         """
-        wanted = {
-            name: handshakes_of(query.read, collection.site)
-            for name, query in collection.of_kinds(self.reads).items()
-            if isinstance(query.read, TlsQuery)
-        }
+        site = collection.site
+        wanted = {name: handshakes_of(read, site) for name, read in collection.reads_of(TlsQuery).items()}
         first = {tried.listener: tried for found in wanted.values() for tried in reversed(found)}
-        knocks = ask_once({SOURCE: list(first.values())}, lambda handshake: self._try(handshake, deadline), PARALLEL)
+        knocks = ask_once(first.values(), lambda handshake: self._try(handshake, deadline))
 
         def row(handshake: Handshake) -> Value:
             knock = knocks[first[handshake.listener]]
@@ -114,8 +112,9 @@ class TlsSource:
                 return {**knock.row, "version": handshake.version}
             return self._try(handshake, deadline).row
 
-        rows = ask_once(wanted, row, PARALLEL)
-        keep_rows(wanted, rows, site=collection.site, source=SOURCE, keep=keep)
+        rows = ask_once(chain.from_iterable(wanted.values()), row)
+        for name, handshakes in wanted.items():
+            keep(observed(name, [rows[handshake] for handshake in handshakes], site, SOURCE))
 
     def _try(self, handshake: Handshake, deadline: Deadline) -> _Tried:
         listener = handshake.listener
@@ -132,7 +131,7 @@ class TlsSource:
         if context is None:
             return _Tried({**row, "error": NOT_SPOKEN_HERE})
         try:
-            stream = open_stream(listener.host, listener.port, self.reached_at, deadline)
+            stream = open_stream(listener.host, listener.port, self.tried_at, deadline)
         except NotConnected as failure:
             return _Tried({**row, "error": failure.word}, connected=False)
         with stream:
@@ -196,7 +195,7 @@ def _agree(
     except (OSError, EOFError) as error:
         # OpenSSL has looked at what was heard: a hello that it did not object to is one of this version.
         word = NOT_TRIED if deadline.over else _broken(error)
-        return {"offered": True if records.is_hello(tls.heard) else None, "error": word}
+        return {"offered": True if tls_records.is_hello(tls.heard) else None, "error": word}
     return {"offered": True, "cipher": tls.cipher, "chain": chain_of_der(tls.certificates())}
 
 
@@ -214,12 +213,12 @@ def _meaning(error: ssl.SSLError, heard: bytes, version: str) -> tuple[bool | No
     """Whether the version is offered, and what came in place of a session, by the first bytes that were heard."""
     if not heard:
         return (None, CLOSED) if isinstance(error, ssl.SSLEOFError) else (None, NOT_SPOKEN_HERE)
-    if not records.is_tls(heard):
+    if not tls_records.is_tls(heard):
         return False, NOT_TLS
-    if (alert := records.alert_in(heard)) is not None:
+    if (alert := tls_records.alert_in(heard)) is not None:
         return (False if alert in DECLINED else None), f"alert {alert}"
-    if not records.is_hello(heard):
+    if not tls_records.is_hello(heard):
         return None, CLOSED
-    if records.hello_version(heard) != _ON_THE_WIRE[version] or error.reason in _FROM_ANOTHER:
+    if tls_records.hello_version(heard) != _ON_THE_WIRE[version] or error.reason in _FROM_ANOTHER:
         return False, OTHER_VERSION
     return True, UNFINISHED

@@ -1,4 +1,4 @@
-"""What rows about the operator's own tries say in place of a success: the words that sources write and checks read."""
+"""The `error` of rows about tries of the operator's machine: words that sources write and checks read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ REDIRECTED = "redirected"
 """The host is reached through a redirection to one port, which stands for another."""
 
 REFUSED = "refused"
+PORT_CLOSED = "port closed"
+"""Of a DNS server: nothing listens there, says the system behind it."""
 TIMEOUT = "timeout"
 NO_SUCH_NAME = "no such name"
 LOOKUP_FAILED = "name lookup failed"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from azpreflight.facts import http as source
 from azpreflight.facts.collection import Collection
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.http import HttpSource
+from azpreflight.facts.network import http as source
+from azpreflight.facts.network.http import HttpSource
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import HttpQuery
 from azpreflight.packs.load import load_packs
@@ -25,7 +25,7 @@ from servers.processes import environment
 from servers.proxies import Proxy as ProxyServer
 from servers.proxies import inspecting, over_tls, refusing
 from servers.tls import HOST, Authority, OddPorts, TlsServers
-from unit.facts.asked import answering, collected, rows_of, site_of
+from unit.facts.network.asked import answering, collected, rows_of, site_of
 
 SHORT = 0.6
 COLUMNS = {

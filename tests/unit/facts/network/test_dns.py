@@ -20,14 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azpreflight.connect import Redirections
-from azpreflight.facts import dns as source
-from azpreflight.facts import dns_wire as wire
 from azpreflight.facts.classes import ClassTable
 from azpreflight.facts.collection import Collection
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.dns import DnsSource, Question, questions_of
+from azpreflight.facts.network import dns as source
+from azpreflight.facts.network import dns_wire as wire
+from azpreflight.facts.network.dns import DnsSource, Question, questions_of
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import DnsQuery, FromFact, Query, WinrmQuery
+from azpreflight.facts.row_errors import NOT_TRIED, PORT_CLOSED, TIMEOUT
 from azpreflight.model import Phase, Profile, Sureness
 from azpreflight.site.model import Cluster, Dns, Network, Node, Site
 from servers.dns import (
@@ -306,7 +307,7 @@ def test_a_closed_port_is_one_for_every_question_even_if_the_system_says_so_once
 ) -> None:
     def tries(request: dns.message.Message, *_: object) -> wire.Reply:
         first = request.question[0].name.to_text() == NAME + "."
-        return wire.Reply("udp", None, wire.CLOSED if first else wire.TIMEOUT)
+        return wire.Reply("udp", None, PORT_CLOSED if first else TIMEOUT)
 
     monkeypatch.setattr(wire, "_try", tries)
     rows = collect({"f": query(NAME, "other.example")}, [SERVER], reached_at({}))["f"].value
@@ -372,7 +373,7 @@ def test_a_name_that_is_no_dns_name_is_not_asked(name: str) -> None:
 @pytest.mark.parametrize("server", ["dns.edge.example", "192.0.2.256", "127.1", "", "a" * 300, "\u00fc..", "\x00"])
 def test_a_server_that_is_no_address_is_told_and_not_looked_up(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
-    row = source.DnsSource(lambda host, port: (host, port))._row(Question(server, NAME, "A"), Deadline(5))
+    row = source.DnsSource(lambda host, port: (host, port)).ask(Question(server, NAME, "A"), Deadline(5))
     assert row == {**unanswered("the server is no IP address"), "server": server}
 
 
@@ -434,7 +435,7 @@ def test_nothing_to_ask_for_is_not_asked(servers: tuple[str, ...], names: list[s
     observation = collect({"f": query(*names)}, servers, reached_at({}))["f"]
     assert observation.status is Status.NOT_ASKED
     assert observation.value is None
-    assert observation.reason == "the site declares no DNS server, or nothing to ask for"
+    assert observation.reason == "the site declares nothing to ask"
 
 
 def test_bad_servers_do_not_touch_the_rows_of_good_ones(dns_server: DnsServer, closed: Endpoint) -> None:
@@ -455,7 +456,7 @@ def test_after_the_deadline_nobody_is_asked_and_nothing_is_held_against_a_server
     assert server.asked == []
     assert observation.status is Status.TIMED_OUT
     assert observation.value is None
-    assert observation.reason == "the time was over before any DNS server had been given time to answer"
+    assert observation.reason == "the time was over before anything had been given time to answer"
 
 
 def test_a_deadline_that_cuts_a_wait_short_holds_and_leaves_answered_facts_alone() -> None:
@@ -475,7 +476,7 @@ def test_what_was_answered_before_the_deadline_is_kept_beside_what_was_cut_short
     with StrangeServer(udp=[whole]) as good, StrangeServer(udp=[]) as silent:
         places = {SERVER: good.endpoint, "192.0.2.54": silent.endpoint}
         value = collect({"f": query(NAME)}, list(places), reached_at(places), Deadline(0.5))["f"].value
-    assert value == [answered(), {**unanswered(wire.CUT_SHORT), "server": "192.0.2.54"}]
+    assert value == [answered(), {**unanswered(NOT_TRIED), "server": "192.0.2.54"}]
 
 
 def test_a_run_that_is_called_off_waits_no_longer() -> None:

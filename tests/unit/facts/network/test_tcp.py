@@ -9,15 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from azpreflight.facts import stream, tcp
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.network import stream, tcp
+from azpreflight.facts.network.tcp import TcpSource
 from azpreflight.facts.observation import Status
 from azpreflight.facts.query import TcpQuery
-from azpreflight.facts.tcp import TcpSource
-from azpreflight.facts.words import NOT_TRIED, REDIRECTED
+from azpreflight.facts.row_errors import NOT_TRIED, REDIRECTED
 from servers.outside import black_hole
 from servers.tls import HOST, OddPorts
-from unit.facts.asked import collected, rows_of, site_of
+from unit.facts.network.asked import collected, rows_of, site_of
 
 SHORT = 0.4
 

@@ -13,17 +13,12 @@ import dns.exception
 import dns.message
 import dns.reversename
 
-from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.deadline import GLANCE_SECONDS, Deadline
+from azpreflight.facts.row_errors import NOT_TRIED, PORT_CLOSED, TIMEOUT
 
 TRIES = 3
 """Tries of each question, as the peers do; a datagram may be lost."""
 TRY_SECONDS = 2.0
-GLANCE_SECONDS = 0.25
-"""How soon a wait notices that the run was called off."""
-
-TIMEOUT = "timeout"
-CLOSED = "port closed"
-CUT_SHORT = "the time was over before the server had been given its own"
 
 Transport = Literal["udp", "tcp"]
 
@@ -81,14 +76,14 @@ class Reply:
 
 def ask(request: dns.message.Message, address: Address, transport: Transport, deadline: Deadline) -> Reply:
     """What a server answers, after as many tries as it takes. Over `udp`, TCP follows where an answer is cut."""
-    reply = Reply(transport, None, CUT_SHORT)
+    reply = Reply(transport, None, NOT_TRIED)
     for _ in range(TRIES):
         if deadline.over:
             break
         reply = _try(request, address, transport, deadline.within(TRY_SECONDS))
         if reply.error != TIMEOUT:
             return reply
-    return replace(reply, error=CUT_SHORT) if deadline.over else reply
+    return replace(reply, error=NOT_TRIED) if deadline.over else reply
 
 
 def _try(request: dns.message.Message, address: Address, transport: Transport, until: Deadline) -> Reply:
@@ -108,7 +103,7 @@ def _words(error: Exception) -> str:
         case TimeoutError():
             return TIMEOUT
         case ConnectionRefusedError():
-            return CLOSED
+            return PORT_CLOSED
         case ConnectionError() | EOFError():
             return "connection closed"
         case OSError():

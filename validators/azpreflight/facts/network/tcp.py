@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
+from itertools import chain
 
-from azpreflight.facts.asking import ReachedAt, ask_once, hosts_of, keep_rows
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
+from azpreflight.facts.network.asking import TriedAt, ask_once, observed
+from azpreflight.facts.network.stream import LookupFailedError, NoSuchNameError, Stream, connect
 from azpreflight.facts.query import SiteRead, TcpQuery
-from azpreflight.facts.stream import LookupFailedError, NoSuchNameError, Stream, connect
-from azpreflight.facts.words import (
+from azpreflight.facts.row_errors import (
     LOOKUP_FAILED,
     NO_SUCH_NAME,
     NOT_TRIED,
@@ -26,10 +27,10 @@ from azpreflight.facts.words import (
 )
 from azpreflight.model import Value
 from azpreflight.site.model import Site
+from azpreflight.site.references import values_of
 
 SOURCE = "tcp"
 CONNECT_SECONDS = 5.0
-PARALLEL = 64
 
 _NO_WAY = frozenset(
     getattr(errno, name)
@@ -51,13 +52,13 @@ class NotConnected(Exception):
         super().__init__(word)
 
 
-def open_stream(host: str, port: int, reached_at: ReachedAt, deadline: Deadline) -> Stream:
+def open_stream(host: str, port: int, tried_at: TriedAt, deadline: Deadline) -> Stream:
     """A connection to a declared host, given its own time.
 
     Raises:
         NotConnected: there is none.
     """
-    where = reached_at(host, port)
+    where = tried_at(host, port)
     if where is None:
         raise NotConnected(REDIRECTED, known=False)
     if deadline.over:
@@ -98,7 +99,7 @@ class Door:
 
 def doors_of(read: TcpQuery, site: Site) -> list[Door]:
     """What a query connects to; empty when its hosts are not declared."""
-    return [Door(host, port) for host in hosts_of(read.hosts, site) for port in read.ports]
+    return [Door(host, port) for host in values_of(read.hosts, site) for port in read.ports]
 
 
 @dataclass(frozen=True)
@@ -106,27 +107,25 @@ class TcpSource:
     """Connects to ports.
 
     Attributes:
-        reached_at: where a declared host and port are reached.
+        tried_at: where a port of a declared host is tried.
     """
 
-    reached_at: ReachedAt
+    tried_at: TriedAt
     name = SOURCE
     reads: tuple[type[SiteRead], ...] = (TcpQuery,)
 
     def collect_site(self, collection: Collection, deadline: Deadline, keep: Keep) -> None:
         """Keep one observation for each TCP query. Each host and port is tried once, whatever queries share it."""
-        wanted = {
-            name: doors_of(query.read, collection.site)
-            for name, query in collection.of_kinds(self.reads).items()
-            if isinstance(query.read, TcpQuery)
-        }
-        rows = ask_once(wanted, lambda door: self._row(door, deadline), PARALLEL)
-        keep_rows(wanted, rows, site=collection.site, source=SOURCE, keep=keep)
+        site = collection.site
+        wanted = {name: doors_of(read, site) for name, read in collection.reads_of(TcpQuery).items()}
+        rows = ask_once(chain.from_iterable(wanted.values()), lambda door: self._row(door, deadline))
+        for name, doors in wanted.items():
+            keep(observed(name, [rows[door] for door in doors], site, SOURCE))
 
     def _row(self, door: Door, deadline: Deadline) -> Value:
         row: dict[str, Value] = {"host": door.host, "port": door.port, "connected": True, "error": None}
         try:
-            open_stream(door.host, door.port, self.reached_at, deadline).close()
+            open_stream(door.host, door.port, self.tried_at, deadline).close()
         except NotConnected as failure:
             return {**row, "connected": False if failure.known else None, "error": failure.word}
         return row

@@ -14,51 +14,53 @@ import functools
 import re
 import ssl
 from dataclasses import dataclass
+from itertools import chain
 from urllib.parse import quote, urlsplit
 
-from azpreflight.facts import records
-from azpreflight.facts.asking import ask_once, keep_rows
+from azpreflight.facts import curl_exits as exits
+from azpreflight.facts import verify_codes
 from azpreflight.facts.chains import chain_of_der
 from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.endpoints import needed, probe_of
+from azpreflight.facts.network import tls_records
+from azpreflight.facts.network.asking import ask_once, observed
+from azpreflight.facts.network.stream import (
+    Conversation,
+    LookupFailedError,
+    NoSuchNameError,
+    Stream,
+    TlsStream,
+    connect,
+)
 from azpreflight.facts.probes import Probe
 from azpreflight.facts.proxies import Proxies, proxies_of
 from azpreflight.facts.query import CurlQuery, HttpQuery, SiteRead
-from azpreflight.facts.stream import Conversation, LookupFailedError, NoSuchNameError, Stream, TlsStream, connect
 from azpreflight.model import Value
 from azpreflight.site.model import Site
-from azpreflight.site.references import filled
+from azpreflight.site.references import DEFAULT_PORTS, filled
 
 SOURCE = "http"
 CONNECT_SECONDS = 8.0
 TRANSFER_SECONDS = 15.0
 """For everything about one URL, as a node's curl has it."""
-PARALLEL = 64
 HEAD_BYTES = 65536
 NO_URL = "no URL"
 """In place of a declared proxy that is none."""
 _STATUS = re.compile(rb"HTTP/[0-9](?:\.[0-9])? ([1-9][0-9]{2})(?![0-9])")
 
-UNSUPPORTED, MALFORMED, PROXY_NAME, NAME, REFUSED, WEIRD_ANSWER, TIMEOUT = 1, 3, 5, 6, 7, 8, 28
-TLS_FAILED, EMPTY_ANSWER, BROKEN, CERTIFICATE = 35, 52, 56, 60
-"""Exit codes of curl."""
-
-_PROXY_PORTS = {"http": 1080, "https": 443}
-"""Where curl takes a proxy to be that is declared without a port."""
-
 _CERTIFICATE_WORDS = {
-    9: "the certificate is not yet valid",
-    10: "the certificate has expired",
-    18: "the certificate is self-signed, and not trusted here",
-    19: "a self-signed authority of the chain is not trusted here",
-    20: "there is no local issuer: who signed the certificate is not known here",
-    21: "the first certificate cannot be verified: who signed it is not known here",
-    23: "certificate revoked",
-    62: "the certificate is not valid for this name",
-    64: "the certificate is not valid for this address",
+    verify_codes.NOT_YET_VALID: "the certificate is not yet valid",
+    verify_codes.EXPIRED: "the certificate has expired",
+    verify_codes.SELF_SIGNED: "the certificate is self-signed, and not trusted here",
+    verify_codes.SELF_SIGNED_AUTHORITY: "a self-signed authority of the chain is not trusted here",
+    verify_codes.NO_LOCAL_ISSUER: "there is no local issuer: who signed the certificate is not known here",
+    verify_codes.UNVERIFIABLE_LEAF: "the first certificate cannot be verified: who signed it is not known here",
+    verify_codes.REVOKED: "certificate revoked",
+    verify_codes.OTHER_NAME: "the certificate is not valid for this name",
+    verify_codes.OTHER_ADDRESS: "the certificate is not valid for this address",
 }
-"""What OpenSSL's codes of verification mean (x509_vfy.h), in words that tell the kinds apart as curl's do."""
+"""In words that tell the kinds apart as curl's do."""
 
 
 class _EndedError(Exception):
@@ -111,13 +113,10 @@ class HttpSource:
 
         A URL that was not given its time has no row.
         """
-        wanted = {
-            name: routes_of(query.read, name, collection)
-            for name, query in collection.of_kinds(self.reads).items()
-            if isinstance(query.read, HttpQuery)
-        }
-        rows = ask_once(wanted, lambda route: row_of(route, deadline), PARALLEL)
-        keep_rows(wanted, rows, site=collection.site, source=SOURCE, keep=keep)
+        wanted = {name: routes_of(read, name, collection) for name, read in collection.reads_of(HttpQuery).items()}
+        rows = ask_once(chain.from_iterable(wanted.values()), lambda route: row_of(route, deadline))
+        for name, routes in wanted.items():
+            keep(observed(name, [rows[route] for route in routes], collection.site, SOURCE))
 
 
 def row_of(route: Route, deadline: Deadline) -> Value | None:
@@ -129,7 +128,7 @@ def row_of(route: Route, deadline: Deadline) -> Value | None:
         if deadline.over:
             return None
         trial.row |= {"exit_code": ended.exit_code, "error": ended.words}
-        if ended.exit_code == CERTIFICATE:
+        if ended.exit_code == exits.CERTIFICATE:
             # OpenSSL forgets a chain that it does not trust: it takes a second look to say whose it is.
             trial.row["chain"] = _Trial(route, deadline).look()
     return trial.row
@@ -195,7 +194,7 @@ class _Trial:
                 conversation = tls
             target = quote(self._probe.path, safe="/?&=%:;+,@!$'()*~")
             if self._proxy is not None and self._probe.scheme == "http":
-                target = f"http://{self._host_and_port()}{target}"
+                target = f"http://{self._probe.place}{target}"
             self.row["http_code"] = self._answer_to(conversation, f"GET {target} HTTP/1.1")
 
     def look(self) -> list[Value] | None:
@@ -210,9 +209,9 @@ class _Trial:
         proxy = self._proxy
         if proxy is None:
             return stack.enter_context(self._connected(self._probe.host, self._probe.port))
-        if proxy.scheme not in _PROXY_PORTS or not proxy.hostname:
-            raise _EndedError(UNSUPPORTED, f"a proxy of this kind is not spoken to: {proxy.scheme or NO_URL}")
-        port = proxy.port or _PROXY_PORTS[proxy.scheme]
+        if proxy.scheme not in DEFAULT_PORTS or not proxy.hostname:
+            raise _EndedError(exits.UNSUPPORTED, f"a proxy of this kind is not spoken to: {proxy.scheme or NO_URL}")
+        port = proxy.port or DEFAULT_PORTS[proxy.scheme]
         conversation: Conversation = stack.enter_context(self._connected(proxy.hostname, port))
         if proxy.scheme == "https":
             conversation = self._secured(conversation, proxy.hostname, trusted())
@@ -225,16 +224,18 @@ class _Trial:
         try:
             stream = connect(host, port, until)
         except NoSuchNameError:
-            raise _EndedError(NAME if self._proxy is None else PROXY_NAME, "the name does not resolve") from None
+            raise _EndedError(
+                exits.NAME if self._proxy is None else exits.PROXY_NAME, "the name does not resolve"
+            ) from None
         except LookupFailedError as error:
-            code = TIMEOUT if until.over else NAME if self._proxy is None else PROXY_NAME
+            code = exits.TIMEOUT if until.over else exits.NAME if self._proxy is None else exits.PROXY_NAME
             raise _EndedError(code, "nobody could tell the address of the name") from error
         except TimeoutError as error:
-            raise _EndedError(TIMEOUT, "the connection timed out") from error
+            raise _EndedError(exits.TIMEOUT, "the connection timed out") from error
         except ConnectionError as error:
-            raise _EndedError(REFUSED, "the connection was refused") from error
+            raise _EndedError(exits.REFUSED, "the connection was refused") from error
         except OSError as error:
-            raise _EndedError(REFUSED, "there is no way to the address") from error
+            raise _EndedError(exits.REFUSED, "there is no way to the address") from error
         self.row |= {"connected": True, "remote_ip": stream.peer}
         return stream
 
@@ -242,16 +243,16 @@ class _Trial:
         try:
             tls = TlsStream(under, context, name)
         except ValueError as error:
-            raise _EndedError(MALFORMED, "the host is no name that a certificate can have") from error
+            raise _EndedError(exits.MALFORMED, "the host is no name that a certificate can have") from error
         try:
             tls.handshake(self._until)
         except ssl.SSLCertVerificationError as error:
             words = _CERTIFICATE_WORDS.get(error.verify_code, f"the certificate is not trusted ({error.verify_code})")
-            raise _EndedError(CERTIFICATE, words) from error
+            raise _EndedError(exits.CERTIFICATE, words) from error
         except TimeoutError as error:
-            raise _EndedError(TIMEOUT, "the TLS session was not agreed on in time") from error
+            raise _EndedError(exits.TIMEOUT, "the TLS session was not agreed on in time") from error
         except OSError as error:
-            raise _EndedError(TLS_FAILED, _tls_words(error, tls.heard)) from error
+            raise _EndedError(exits.TLS_FAILED, _tls_words(error, tls.heard)) from error
         return tls
 
     def _tunnel(self, conversation: Conversation) -> None:
@@ -259,16 +260,16 @@ class _Trial:
         try:
             code = self._answer_to(conversation, f"CONNECT {host}:{self._probe.port} HTTP/1.1")
         except _EndedError as error:
-            if error.exit_code == TIMEOUT:
+            if error.exit_code == exits.TIMEOUT:
                 raise
-            raise _EndedError(BROKEN, f"the proxy ended CONNECT: {error.words}") from error
+            raise _EndedError(exits.BROKEN, f"the proxy ended CONNECT: {error.words}") from error
         self.row["connect_code"] = code
         if code not in range(200, 300):
-            raise _EndedError(BROKEN, f"the proxy answered {code} to CONNECT")
+            raise _EndedError(exits.BROKEN, f"the proxy answered {code} to CONNECT")
 
     def _answer_to(self, conversation: Conversation, question: str) -> int:
         """The HTTP status of the answer, as soon as its head is there."""
-        lines = [question, f"Host: {self._host_and_port()}", "User-Agent: azpreflight", "Accept: */*"]
+        lines = [question, f"Host: {self._probe.place}", "User-Agent: azpreflight", "Accept: */*"]
         if not question.startswith("CONNECT"):
             lines.append("Connection: close")
         heard = b""
@@ -277,28 +278,25 @@ class _Trial:
             while True:
                 while b"\r\n\r\n" not in heard and b"\n\n" not in heard:
                     if len(heard) > HEAD_BYTES:
-                        raise _EndedError(WEIRD_ANSWER, "the answer has no end of its head")
+                        raise _EndedError(exits.WEIRD_ANSWER, "the answer has no end of its head")
                     if not (data := conversation.receive(self._until)):
                         raise _EndedError(
-                            EMPTY_ANSWER if not heard else BROKEN, "the connection ended before an answer"
+                            exits.EMPTY_ANSWER if not heard else exits.BROKEN,
+                            "the connection ended before an answer",
                         )
                     heard += data
                 match = _STATUS.match(heard)
                 if match is None:
-                    raise _EndedError(WEIRD_ANSWER, "the answer is no HTTP")
+                    raise _EndedError(exits.WEIRD_ANSWER, "the answer is no HTTP")
                 if (code := int(match[1])) >= 200:
                     return code
                 # Another answer follows one that says to go on.
                 heard = re.split(rb"\r?\n\r?\n", heard, maxsplit=1)[1]
         except TimeoutError as error:
-            raise _EndedError(TIMEOUT, "nothing answered in time") from error
+            raise _EndedError(exits.TIMEOUT, "nothing answered in time") from error
         except OSError as error:
             how = "was reset" if isinstance(error, ConnectionError) else "broke"
-            raise _EndedError(BROKEN, f"the connection {how} before an answer") from error
-
-    def _host_and_port(self) -> str:
-        default = {"http": 80, "https": 443}[self._probe.scheme]
-        return self._probe.authority + ("" if self._probe.port == default else f":{self._probe.port}")
+            raise _EndedError(exits.BROKEN, f"the connection {how} before an answer") from error
 
 
 def _tls_words(error: OSError, heard: bytes) -> str:
@@ -307,9 +305,9 @@ def _tls_words(error: OSError, heard: bytes) -> str:
         return "the connection was reset in the handshake"
     if not heard:
         return "the connection ended in the handshake"
-    if not records.is_tls(heard):
+    if not tls_records.is_tls(heard):
         return "wrong version number, as where no TLS is spoken"
-    alert = records.alert_in(heard)
+    alert = tls_records.alert_in(heard)
     if alert is None:
         return "unsupported protocol: no version or cipher in common"
     return f"alert {alert.replace('_', ' ')}"

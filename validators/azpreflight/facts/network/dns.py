@@ -10,8 +10,7 @@ long as the servers are: no port, time or identifier enters them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,17 +19,18 @@ import dns.flags
 import dns.message
 import dns.rcode
 
-from azpreflight.facts.collection import Collection, Keep, unobserved, utc_now
+from azpreflight.facts.collection import Collection, Keep
 from azpreflight.facts.deadline import Deadline
-from azpreflight.facts.dns_wire import CLOSED, CUT_SHORT, TIMEOUT, address_of, ask, request_of
+from azpreflight.facts.network.asking import ReachedAt, ask_once, observed
+from azpreflight.facts.network.dns_wire import address_of, ask, request_of
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import DnsQuery, FromFact, Query, SiteRead
+from azpreflight.facts.row_errors import PORT_CLOSED, TIMEOUT
 from azpreflight.model import Value
 from azpreflight.site.model import Site
-from azpreflight.site.references import REFERENCES, resolve
+from azpreflight.site.references import resolve, values_of
 
 SOURCE = "dns"
-PARALLEL = 64
 ANSWERS_KEPT = 200
 ALIASES_KEPT = 20
 TARGETS_KEPT = 16
@@ -60,14 +60,14 @@ def questions_of(read: DnsQuery, site: Site, observations: Mapping[str, Observat
             angle brackets.
     """
     names = [name for given in read.names for name in _names(given, site, observations)]
-    servers = dict.fromkeys(resolve(read.servers, site, None))
+    servers = dict.fromkeys(resolve(read.servers, site))
     distinct = dict.fromkeys(name.rstrip(".") for name in names)
     return [Question(server, name, read.type, read.transport) for name in distinct for server in servers]
 
 
 def _names(given: str | FromFact, site: Site, observations: Mapping[str, Observation] | None) -> Iterable[str]:
     if isinstance(given, str):
-        return resolve(given, site, None) if given in REFERENCES else (given,)
+        return values_of([given], site)
     if observations is None:
         return (f"<{given.property} of {given.fact}>",)
     observation = observations.get(given.fact)
@@ -84,7 +84,7 @@ class DnsSource:
         reached_at: host and port where a declared server is asked.
     """
 
-    reached_at: Callable[[str, int], tuple[str, int]]
+    reached_at: ReachedAt
     name = SOURCE
     reads: tuple[type[SiteRead], ...] = (DnsQuery,)
 
@@ -102,33 +102,26 @@ class DnsSource:
                 for name, query in queries.items()
                 if isinstance(query.read, DnsQuery)
             }
-            questions = {question for found in wanted.values() for question in found}
-            rows |= self._rows(questions - rows.keys(), deadline)
-            for name, found in wanted.items():
-                observations[name] = _observation(name, collection.site.name, [rows[question] for question in found])
+            rows |= self._rows({question for found in wanted.values() for question in found} - rows.keys(), deadline)
+            for name, questions in wanted.items():
+                observations[name] = observed(name, [rows[question] for question in questions], collection.site, SOURCE)
                 keep(observations[name])
-
-    def ask(self, question: Question, deadline: Deadline) -> dict[str, Value]:
-        """The row of one question that another source has."""
-        return self._row(question, deadline)
 
     def _rows(self, wanted: Iterable[Question], deadline: Deadline) -> dict[Question, dict[str, Value]]:
         # Servers alternate, so that a silent one does not occupy every worker.
         questions = sorted(wanted, key=lambda asked: (asked.name, asked.type, asked.transport, asked.server))
-        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="dns") as pool:
-            rows = dict(
-                zip(questions, pool.map(lambda question: self._row(question, deadline), questions), strict=True)
-            )
+        rows = ask_once(questions, lambda question: self.ask(question, deadline))
         # Systems send only so many "port unreachable" a second: the questions that got none tell no other story.
-        closed = {(row["server"], row["transport"]) for row in rows.values() if row["error"] == CLOSED}
+        closed = {(row["server"], row["transport"]) for row in rows.values() if row["error"] == PORT_CLOSED}
         return {
-            question: {**row, "error": CLOSED}
+            question: {**row, "error": PORT_CLOSED}
             if row["error"] == TIMEOUT and (row["server"], row["transport"]) in closed
             else row
             for question, row in rows.items()
         }
 
-    def _row(self, question: Question, deadline: Deadline) -> dict[str, Value]:
+    def ask(self, question: Question, deadline: Deadline) -> dict[str, Value]:
+        """The row of one question. It says so where the server was not given its time."""
         row: dict[str, Value] = {
             "server": question.server,
             "name": question.name,
@@ -172,17 +165,6 @@ def _rounds(queries: Mapping[str, Query]) -> Iterable[dict[str, Query]]:
         rounds[name] = max((rounds[needed] + 1 for needed in query.depends_on if needed in rounds), default=0)
     for number in sorted(set(rounds.values())):
         yield {name: query for name, query in queries.items() if rounds[name] == number}
-
-
-def _observation(name: str, target: str, rows: list[dict[str, Value]]) -> Observation:
-    if not rows:
-        reason = "the site declares no DNS server, or nothing to ask for"
-        return unobserved([name], target, SOURCE, Status.NOT_ASKED, reason)[0]
-    if all(row["error"] == CUT_SHORT for row in rows):
-        reason = "the time was over before any DNS server had been given time to answer"
-        return unobserved([name], target, SOURCE, Status.TIMED_OUT, reason)[0]
-    now = utc_now()
-    return Observation(fact=name, target=target, source=SOURCE, status=Status.OBSERVED, observed_at=now, value=rows)
 
 
 def _targets(answers: Iterable[str]) -> list[str]:
