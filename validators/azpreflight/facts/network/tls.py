@@ -212,7 +212,9 @@ def _broken(error: Exception) -> str:
 def _meaning(error: ssl.SSLError, heard: bytes, version: str) -> tuple[bool | None, str]:
     """Whether the version is offered, and what came in place of a session, by the first bytes that were heard."""
     if not heard:
-        return (None, CLOSED) if isinstance(error, ssl.SSLEOFError) else (None, NOT_SPOKEN_HERE)
+        # Pythons before 3.11.3 take an end in the middle of a handshake for an orderly one.
+        ended = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+        return None, CLOSED if ended else NOT_SPOKEN_HERE
     if not tls_records.is_tls(heard):
         return False, NOT_TLS
     if (alert := tls_records.alert_in(heard)) is not None:
