@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,29 +90,7 @@ def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], 
         InputError: a selector matches no rule, or nothing at all is left to judge.
     """
     site = loaded.site
-    pairs: list[Pair] = []
-    for rule in _selected(packs, selection):
-        check = checks.find(rule.check_for(selection.phase), where=packs.origins[rule.id])
-        parameters = msgspec.convert(rule.with_, check.parameters)
-        facts = check.facts(parameters)
-        if selection.site_only and facts:
-            continue
-        if not selection.from_operator:
-            facts = tuple(fact for fact in facts if not packs.queries[fact].advisory)
-        pairs += [
-            Pair(
-                rule=rule,
-                pack=packs.pack_of[rule.id].info.name,
-                target=target,
-                severity=rule.severity_for(site.profile),
-                check=check,
-                parameters=parameters,
-                facts=facts,
-                tables=packs.tables_of(packs.pack_of[rule.id]),
-                not_applicable=_not_applicable(rule, site),
-            )
-            for target in _targets(rule, site)
-        ]
+    pairs = [pair for rule in _selected(packs, selection) for pair in _pairs(rule, packs, checks, selection, site)]
     if not pairs:
         only = " that needs the declaration alone" if selection.site_only else ""
         message = f"no rule of phase {selection.phase}{only} is left to judge"
@@ -139,6 +117,32 @@ def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], 
         ),
         tables=tuple(packs.table_infos[name] for name in sorted(_tables_of(queries.values()))),
     )
+
+
+def _pairs(
+    rule: Rule, packs: PackSet, checks: Registry[Check[Any]], selection: Selection, site: Site
+) -> Iterator[Pair]:
+    """A rule on each of its targets; on none where it needs more than is looked at."""
+    check = checks.find(rule.check_for(selection.phase), where=packs.origins[rule.id])
+    parameters = msgspec.convert(rule.with_, check.parameters)
+    facts = check.facts(parameters)
+    if selection.site_only and facts:
+        return
+    if not selection.from_operator:
+        facts = tuple(fact for fact in facts if not packs.queries[fact].advisory)
+    pack = packs.pack_of[rule.id]
+    for target in _targets(rule, site):
+        yield Pair(
+            rule=rule,
+            pack=pack.info.name,
+            target=target,
+            severity=rule.severity_for(site.profile),
+            check=check,
+            parameters=parameters,
+            facts=facts,
+            tables=packs.tables_of(pack),
+            not_applicable=_not_applicable(rule, site),
+        )
 
 
 def _tables_of(queries: Iterable[Query]) -> set[str]:
