@@ -1,6 +1,7 @@
 """Ports between the nodes, and from each node to time servers and DNS servers.
 
-A port that is refused shows that the host is up and nothing listens there: that is no sign of a firewall. Silence is.
+A port that is refused shows that the host is up and nothing listens there: that is no sign of a firewall. Silence is,
+but for what Windows' own firewall keeps closed before the deployment, and for ports at which no program listens.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from azpreflight.checks.reach import CONNECTED, FILTERED, REFUSED, connection, p
 from azpreflight.checks.routing import ECHO_REPLY, NO_HOST, NO_ROUTE, TIMED_OUT
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.query import FactName
-from azpreflight.model import Finding, Frozen, Value
+from azpreflight.model import Finding, Frozen, Phase, Value
 from azpreflight.site.formats import Port
 from azpreflight.site.model import DnsMode, Node, Traffic
 
@@ -35,10 +36,14 @@ MDNS = 5353
 
 
 class Ports(Frozen, kw_only=True):
-    """fact: the connections that were tried. ports: those that each node needs. iwarp: those that SMB Direct adds."""
+    """fact: the connections that were tried. ports: those that each node needs. iwarp: those that SMB Direct adds.
+
+    later: those of them that Windows' own firewall keeps closed until roles are installed, as it does echo requests.
+    """
 
     fact: FactName
     ports: Annotated[tuple[Port, ...], Meta(min_length=1)]
+    later: tuple[Port, ...] = ()
     iwarp: tuple[Port, ...] = ()
 
 
@@ -65,16 +70,30 @@ def uses_iwarp(view: View) -> bool:
 def between_nodes(view: View, parameters: Ports) -> Iterator[Finding]:
     """Every other node answers an echo request, and none of its ports stays silent.
 
-    A port that is refused passes over: nothing listens on SMB before Hyper-V and the cluster are there.
+    A port that is refused passes over: nothing listens on SMB before Hyper-V and the cluster are there. Before the
+    deployment so does silence where Windows' own firewall is silent as well, beside a port of the same node that
+    connects. On what SMB Direct adds no program listens: adapters take it, and Windows is silent.
     """
     others = peers(view)
-    ports = (*parameters.ports, *(parameters.iwarp if uses_iwarp(view) else ()))
+    fresh = view.phase is Phase.PRE_DEPLOY
     for other in others:
-        yield _echo(view, other)
+        yield _echo(view, other, may_be_closed=fresh and _connects(view, other, parameters))
     rows = view.rows(parameters.fact)
     for other in others:
-        for port in ports:
-            yield _port(view, other, port, rows)
+        reached = _connects(view, other, parameters)
+        for port in parameters.ports:
+            yield _port(view, other, port, rows, may_be_closed=fresh and reached and port in parameters.later)
+        for port in parameters.iwarp if uses_iwarp(view) else ():
+            yield _port(view, other, port, rows, may_be_closed=reached)
+
+
+def _connects(view: View, other: Node, parameters: Ports) -> bool:
+    """Whether the node connects to any port of another, so that there is a way to it."""
+    try:
+        rows = view.rows(parameters.fact)
+    except NotObserved:
+        return False
+    return any(connection(port_rows(rows, other.address, port)) == CONNECTED for port in parameters.ports)
 
 
 @check("ports.of_cluster", parameters=Ports, needs=lambda parameters: (parameters.fact, PINGS))
@@ -87,7 +106,7 @@ def of_cluster(view: View, parameters: Ports) -> Iterator[Finding]:
             yield _port(view, other, port, rows)
 
 
-def _echo(view: View, other: Node) -> Finding:
+def _echo(view: View, other: Node, *, may_be_closed: bool) -> Finding:
     subject = f"ICMP to {other.name}"
     try:
         code = _echo_code(view, other)
@@ -97,6 +116,9 @@ def _echo(view: View, other: Node) -> Finding:
         rows = _echo_rows(view, other)
         message = f"the echo request to {other.name} tells nothing of it: status {spelled_values(rows, 'StatusCode')}"
         return unjudged(subject, message, expected=ECHO_REPLY, actual=code)
+    if code != ECHO_REPLY and may_be_closed:
+        message = f"{other.name} does not answer an echo request, and its ports do: {_OWN_FIREWALL}"
+        return irrelevant(subject, message, actual=code)
     return judged(
         code == ECHO_REPLY,
         subject,
@@ -107,6 +129,9 @@ def _echo(view: View, other: Node) -> Finding:
     )
 
 
+_OWN_FIREWALL = "Windows lets nothing in there before the deployment, or has nobody listen"
+
+
 def _echo_rows(view: View, other: Node) -> list[Row]:
     return [row for row in named_rows(view, PINGS, "Address") if row["Address"] == other.address]
 
@@ -115,11 +140,14 @@ def _echo_code(view: View, other: Node) -> int | None:
     return told(_echo_rows(view, other), "StatusCode", int)
 
 
-def _port(view: View, other: Node, port: int, rows: list[Row]) -> Finding:
+def _port(view: View, other: Node, port: int, rows: list[Row], *, may_be_closed: bool = False) -> Finding:
     subject = f"{other.name}:{port}"
     state = connection(port_rows(rows, other.address, port))
     if state == CONNECTED:
         return passed(subject, f"TCP {port} of {other.name} is open", expected=CONNECTED, actual=state)
+    if state == FILTERED and may_be_closed:
+        message = f"TCP {port} of {other.name} gives no answer, and others do: {_OWN_FIREWALL}"
+        return irrelevant(subject, message, actual=state)
     if state == FILTERED:
         message = f"TCP {port} of {other.name} ({other.address}) gives no answer: a firewall drops it"
         return failed(subject, message, expected=CONNECTED, actual=state)
