@@ -171,6 +171,16 @@ def test_a_script_that_is_switched_off_is_none(flags: int, outcome: Outcome) -> 
     assert found["WinINET"] is outcome
 
 
+@pytest.mark.parametrize("values", [GONE, key(ProxyEnable=0), key(ProxyEnable=1, ProxyServer="http://old.example:1")])
+def test_the_machine_goes_by_the_stored_form(values: Any) -> None:
+    connections = key(WinHttpSettings=stored(PROXY, WINDOWS), DefaultConnectionSettings=stored(PROXY, WINDOWS))
+    view = view_of(facts(proxy__machine=values, proxy__connections=connections), site=WITH_PROXY)
+    assert set(outcomes_of(same_everywhere, view).values()) == {Outcome.PASS}
+    assert findings_of(bypass_form, view)["WinINET"].actual == WINDOWS.casefold().split(";")
+    other = key(WinHttpSettings=stored(PROXY), DefaultConnectionSettings=stored("http://other.example:3128"))
+    assert outcomes_of(same_everywhere, view_of(facts(proxy__connections=other)))["WinINET"] is Outcome.FAIL
+
+
 def test_settings_of_the_machine_do_no_harm_where_the_accounts_have_their_own() -> None:
     own = key(ProxyEnable=1, ProxyServer=PROXY)
     accounts = {f"proxy__{name}": own for name in ("local_system", "local_service", "network_service")}
