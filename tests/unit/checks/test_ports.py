@@ -89,6 +89,7 @@ def test_the_way_to_the_other_node(state: dict[int, int], echo: Any, expected: t
         ({445: 0, 5985: 28}, 11010, ("not_applicable", "pass", "fail")),
         ({445: 28, 5985: 28}, 11010, ("fail", "fail", "fail")),
         ({445: 28, 5985: 7}, 0, ("pass", "fail", "not_applicable")),
+        ({445: 28, 5985: 2}, 11010, ("error", "error", "error")),
     ],
 )
 def test_fresh_nodes_keep_their_own_firewalls_closed(
@@ -100,9 +101,10 @@ def test_fresh_nodes_keep_their_own_firewalls_closed(
 
 def test_echo_and_ports_are_judged_without_each_other() -> None:
     pings = [{"Address": OTHER, "StatusCode": 11010}]
-    view = view_of({"reach.peers": Status.NOT_PRESENT, "net.peer_ping": pings})
-    judging = between_nodes.judge(view, msgspec.convert(PORTS, between_nodes.parameters))
-    assert next(iter(judging)).outcome is Outcome.FAIL
+    for phase, outcome in ((Phase.DAY_2, Outcome.FAIL), (Phase.PRE_DEPLOY, Outcome.ERROR)):
+        view = view_of({"reach.peers": Status.NOT_PRESENT, "net.peer_ping": pings}, phase=phase)
+        judging = between_nodes.judge(view, msgspec.convert(PORTS, between_nodes.parameters))
+        assert next(iter(judging)).outcome is outcome
     facts = {"reach.peers": [row(False, 28), row(False, 7, port=5985)], "net.peer_ping": Status.TIMED_OUT}
     found = outcomes_of(between_nodes, view_of(facts), **PORTS)
     assert found == {"ICMP to N2": Outcome.ERROR, "N2:445": Outcome.FAIL, "N2:5985": Outcome.ERROR}

@@ -19,7 +19,7 @@ from azpreflight.checks.reach import CONNECTED, FILTERED, REFUSED, connection, p
 from azpreflight.checks.routing import ECHO_REPLY, NO_HOST, NO_ROUTE, TIMED_OUT
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.query import FactName
-from azpreflight.model import Finding, Frozen, Phase, Value
+from azpreflight.model import Finding, Frozen, Outcome, Phase, Value
 from azpreflight.site.formats import Port
 from azpreflight.site.model import DnsMode, Node, Traffic
 
@@ -77,23 +77,37 @@ def between_nodes(view: View, parameters: Ports) -> Iterator[Finding]:
     others = peers(view)
     fresh = view.phase is Phase.PRE_DEPLOY
     for other in others:
-        yield _echo(view, other, may_be_closed=fresh and _connects(view, other, parameters))
+        finding = _echo(view, other)
+        yield _beside(finding, _connects(view, other, parameters)) if fresh else finding
     rows = view.rows(parameters.fact)
     for other in others:
         reached = _connects(view, other, parameters)
         for port in parameters.ports:
-            yield _port(view, other, port, rows, may_be_closed=fresh and reached and port in parameters.later)
+            finding = _port(view, other, port, rows)
+            yield _beside(finding, reached) if fresh and port in parameters.later else finding
         for port in parameters.iwarp if uses_iwarp(view) else ():
-            yield _port(view, other, port, rows, may_be_closed=reached)
+            yield _beside(_port(view, other, port, rows), reached)
 
 
-def _connects(view: View, other: Node, parameters: Ports) -> bool:
-    """Whether the node connects to any port of another, so that there is a way to it."""
+def _connects(view: View, other: Node, parameters: Ports) -> bool | None:
+    """Whether the node connects to any port of another, so that there is a way to it; None where nobody knows."""
     try:
         rows = view.rows(parameters.fact)
     except NotObserved:
-        return False
-    return any(connection(port_rows(rows, other.address, port)) == CONNECTED for port in parameters.ports)
+        return None
+    states = {connection(port_rows(rows, other.address, port)) for port in parameters.ports}
+    return True if CONNECTED in states else False if states <= {FILTERED, REFUSED} else None
+
+
+def _beside(finding: Finding, reached: bool | None) -> Finding:
+    """A finding on what Windows itself may be silent on, beside whether there is a way to the other node at all."""
+    if finding.outcome is not Outcome.FAIL or reached is False:
+        return finding
+    if reached is None:
+        message = f"{finding.message}; whether there is a way to it at all is not known"
+        return unjudged(finding.subject, message, expected=finding.expected, actual=finding.actual)
+    message = f"{finding.message}; but a port of it answers, and Windows itself may be what is silent here"
+    return irrelevant(finding.subject, message, actual=finding.actual)
 
 
 @check("ports.of_cluster", parameters=Ports, needs=lambda parameters: (parameters.fact, PINGS))
@@ -106,7 +120,7 @@ def of_cluster(view: View, parameters: Ports) -> Iterator[Finding]:
             yield _port(view, other, port, rows)
 
 
-def _echo(view: View, other: Node, *, may_be_closed: bool) -> Finding:
+def _echo(view: View, other: Node) -> Finding:
     subject = f"ICMP to {other.name}"
     try:
         code = _echo_code(view, other)
@@ -116,9 +130,6 @@ def _echo(view: View, other: Node, *, may_be_closed: bool) -> Finding:
         rows = _echo_rows(view, other)
         message = f"the echo request to {other.name} tells nothing of it: status {spelled_values(rows, 'StatusCode')}"
         return unjudged(subject, message, expected=ECHO_REPLY, actual=code)
-    if code != ECHO_REPLY and may_be_closed:
-        message = f"{other.name} does not answer an echo request, and its ports do: {_OWN_FIREWALL}"
-        return irrelevant(subject, message, actual=code)
     return judged(
         code == ECHO_REPLY,
         subject,
@@ -129,9 +140,6 @@ def _echo(view: View, other: Node, *, may_be_closed: bool) -> Finding:
     )
 
 
-_OWN_FIREWALL = "Windows lets nothing in there before the deployment, or has nobody listen"
-
-
 def _echo_rows(view: View, other: Node) -> list[Row]:
     return [row for row in named_rows(view, PINGS, "Address") if row["Address"] == other.address]
 
@@ -140,14 +148,11 @@ def _echo_code(view: View, other: Node) -> int | None:
     return told(_echo_rows(view, other), "StatusCode", int)
 
 
-def _port(view: View, other: Node, port: int, rows: list[Row], *, may_be_closed: bool = False) -> Finding:
+def _port(view: View, other: Node, port: int, rows: list[Row]) -> Finding:
     subject = f"{other.name}:{port}"
     state = connection(port_rows(rows, other.address, port))
     if state == CONNECTED:
         return passed(subject, f"TCP {port} of {other.name} is open", expected=CONNECTED, actual=state)
-    if state == FILTERED and may_be_closed:
-        message = f"TCP {port} of {other.name} gives no answer, and others do: {_OWN_FIREWALL}"
-        return irrelevant(subject, message, actual=state)
     if state == FILTERED:
         message = f"TCP {port} of {other.name} ({other.address}) gives no answer: a firewall drops it"
         return failed(subject, message, expected=CONNECTED, actual=state)
