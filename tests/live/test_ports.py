@@ -75,10 +75,11 @@ def test_nothing_is_in_the_way(phase: str, tmp_path: Path, outside: Outside) -> 
     assert failing(tmp_path, outside, node_scenario(1, base), phase=phase) == {}
 
 
-@pytest.mark.parametrize("port", [445, 5985])
-def test_a_port_between_nodes_is_dropped(port: int, tmp_path: Path, outside: Outside, silent: int) -> None:
+@pytest.mark.parametrize(("port", "phase"), [(445, "day-2"), (5985, "pre-deploy")])
+def test_a_port_between_nodes_is_dropped(port: int, phase: str, tmp_path: Path, outside: Outside, silent: int) -> None:
     routes = [f"{OTHER}:{port}:127.0.0.1:{silent}"]
-    found = failing(tmp_path, outside, node_scenario(1), routes=routes)
+    node = node_scenario(1, "healthy" if phase == "pre-deploy" else "clustered")
+    found = failing(tmp_path, outside, node, routes=routes, phase=phase)
     assert list(found) == ["AZL-FW-001"]
     assert f"TCP {port} of AZL-N02 ({OTHER}) gives no answer" in found["AZL-FW-001"]
 
@@ -88,8 +89,14 @@ def test_a_port_that_nobody_listens_on_is_no_firewall(tmp_path: Path, outside: O
     assert failing(tmp_path, outside, node_scenario(1), routes=[f"{OTHER}:445:127.0.0.1:{closed}"]) == {}
 
 
+def test_what_fresh_nodes_keep_closed_themselves_is_no_firewall(tmp_path: Path, outside: Outside, silent: int) -> None:
+    fresh = node_scenario(1).patched({"ping": {OTHER: 11010}})
+    assert failing(tmp_path, outside, fresh, routes=[f"{OTHER}:445:127.0.0.1:{silent}"]) == {}
+
+
 def test_echo_requests_between_nodes_are_dropped(tmp_path: Path, outside: Outside) -> None:
-    found = failing(tmp_path, outside, node_scenario(1).patched({"ping": {OTHER: 11010}}))
+    node = node_scenario(1, "clustered").patched({"ping": {OTHER: 11010}})
+    found = failing(tmp_path, outside, node, phase="day-2")
     assert list(found) == ["AZL-FW-001"]
     assert "AZL-N02 does not answer an echo request" in found["AZL-FW-001"]
 

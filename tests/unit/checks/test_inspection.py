@@ -11,8 +11,10 @@ from azpreflight.checks import inspection
 from azpreflight.checks.view import NotApplicable, NotObserved
 from azpreflight.facts.endpoints import EndpointTable
 from azpreflight.model import Finding, Outcome
+from azpreflight.packs.load import load_packs
 from unit.checks.judging import findings_of, site_of, table_of, view_of
 
+RULE = load_packs().rules["AZL-FW-021"]
 SITE = site_of(azure={"region": "eastus"})
 PUBLIC = {"issuer_name": "DigiCert TLS CA", "organization": "DigiCert Inc", "self_issued": False}
 DEVICE = {"issuer_name": "Gateway CA", "organization": "Contoso", "self_issued": False}
@@ -73,6 +75,37 @@ def test_what_follows_is_said_by_the_table(allowed: bool | None, outcome: Outcom
 def test_an_authority_is_known_by_name_and_organization(issuer: str, organization: Any, outcome: Outcome) -> None:
     shown = {"issuer_name": issuer, "organization": organization, "self_issued": False}
     assert found(table(False, False), row(0, shown), row(1, shown))["h0.example:443"].outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("issuer", "organization"),
+    [
+        ("Microsoft Azure RSA TLS Issuing CA 07", "Microsoft Corporation"),
+        ("Microsoft TLS G2 RSA CA OCSP 04", "Microsoft Corporation"),
+        ("Microsoft Update Secure Server CA 2.1", "Microsoft Corporation"),
+        ("DigiCert Cloud Services CA-1", "DigiCert Inc"),
+        ("DigiCert G5 TLS RSA4096 SHA384 2021 CA1", "DigiCert, Inc."),
+        ("Thawte TLS RSA CA G1", "DigiCert Inc"),
+        ("RapidSSL TLS RSA CA G1", "DigiCert Inc"),
+        ("Sectigo Public Server Authentication CA DV E36", "Sectigo Limited"),
+        ("GlobalSign Atlas R3 DV TLS CA 2026 Q1", "GlobalSign nv-sa"),
+        ("Amazon RSA 2048 M04", "Amazon"),
+        ("Entrust Certification Authority - L1K", "Entrust, Inc."),
+        ("Entrust OV TLS Issuing RSA CA 1", "Entrust Corporation"),
+        ("WR2", "Google Trust Services"),
+        ("GTS CA 1C3", "Google Trust Services LLC"),
+        ("R12", "Let's Encrypt"),
+        ("E7", "Let's Encrypt"),
+        ("YE1", "Let's Encrypt"),
+    ],
+)
+def test_the_rule_takes_no_public_authority_for_a_device(issuer: str, organization: str) -> None:
+    shown = {"issuer_name": issuer, "organization": organization, "self_issued": False}
+    rows = [row(0, shown), row(1, shown)]
+    view = view_of({"a.b": rows}, site=SITE, tables={"endpoints": table(False, False)})
+    parameters = {**PARAMETERS, "authorities": RULE.with_["authorities"]}
+    findings = findings_of(inspection.not_inspected, view, **parameters)
+    assert {finding.outcome for finding in findings.values()} == {Outcome.PASS}
 
 
 def test_the_network_shows_itself_by_one_authority_for_several_hosts() -> None:

@@ -11,7 +11,7 @@ from azpreflight.checks.ports import between_nodes, dns_over_udp, multicast_dns,
 from azpreflight.checks.reach import CONNECTED, FILTERED, NAME_UNKNOWN, REFUSED, UNKNOWN, connection, port_rows
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
-from azpreflight.model import Outcome
+from azpreflight.model import Outcome, Phase
 from unit.checks.judging import findings_of, outcomes_of, site_of, view_of
 
 OTHER = "192.0.2.12"
@@ -52,14 +52,14 @@ def test_rows_are_those_of_one_port_of_one_host() -> None:
     assert port_rows(found, OTHER, 445) == [found[0]]
 
 
-def peers(state: dict[int, int], echo: Any = 0, **declared: Any) -> View:
+def peers(state: dict[int, int], echo: Any = 0, phase: Phase = Phase.DAY_2, **declared: Any) -> View:
     """A view on N1, to which ports of N2 answered with these exit codes of curl."""
     rows = [row(code == 0, code, port=port) for port, code in state.items()]
     facts = {"reach.peers": rows, "net.peer_ping": [{"Address": OTHER, "StatusCode": echo}]}
-    return view_of(facts, site=site_of(**declared))
+    return view_of(facts, site=site_of(**declared), phase=phase)
 
 
-PORTS = {"fact": "reach.peers", "ports": [445, 5985], "iwarp": [5445]}
+PORTS = {"fact": "reach.peers", "ports": [445, 5985], "later": [445], "iwarp": [5445]}
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,30 @@ def test_the_way_to_the_other_node(state: dict[int, int], echo: Any, expected: t
     assert found == dict(zip(("ICMP to N2", "N2:445", "N2:5985"), expected, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("state", "echo", "expected"),
+    [
+        ({445: 28, 5985: 0}, 11010, ("not_applicable", "not_applicable", "pass")),
+        ({445: 28, 5985: 0}, 0, ("pass", "not_applicable", "pass")),
+        ({445: 0, 5985: 28}, 11010, ("not_applicable", "pass", "fail")),
+        ({445: 28, 5985: 28}, 11010, ("fail", "fail", "fail")),
+        ({445: 28, 5985: 7}, 0, ("pass", "fail", "not_applicable")),
+        ({445: 28, 5985: 2}, 11010, ("error", "error", "error")),
+    ],
+)
+def test_fresh_nodes_keep_their_own_firewalls_closed(
+    state: dict[int, int], echo: int, expected: tuple[str, str, str]
+) -> None:
+    found = outcomes_of(between_nodes, peers(state, echo, Phase.PRE_DEPLOY), **PORTS)
+    assert found == dict(zip(("ICMP to N2", "N2:445", "N2:5985"), expected, strict=True))
+
+
 def test_echo_and_ports_are_judged_without_each_other() -> None:
     pings = [{"Address": OTHER, "StatusCode": 11010}]
-    view = view_of({"reach.peers": Status.NOT_PRESENT, "net.peer_ping": pings})
-    judging = between_nodes.judge(view, msgspec.convert(PORTS, between_nodes.parameters))
-    assert next(iter(judging)).outcome is Outcome.FAIL
+    for phase, outcome in ((Phase.DAY_2, Outcome.FAIL), (Phase.PRE_DEPLOY, Outcome.ERROR)):
+        view = view_of({"reach.peers": Status.NOT_PRESENT, "net.peer_ping": pings}, phase=phase)
+        judging = between_nodes.judge(view, msgspec.convert(PORTS, between_nodes.parameters))
+        assert next(iter(judging)).outcome is outcome
     facts = {"reach.peers": [row(False, 28), row(False, 7, port=5985)], "net.peer_ping": Status.TIMED_OUT}
     found = outcomes_of(between_nodes, view_of(facts), **PORTS)
     assert found == {"ICMP to N2": Outcome.ERROR, "N2:445": Outcome.FAIL, "N2:5985": Outcome.ERROR}
@@ -103,7 +122,8 @@ def test_smb_direct_over_iwarp_has_a_port_of_its_own(technology: str, traffic: s
         "overrides": {"network_direct_technology": technology},
     }
     view = peers({445: 0, 5985: 0, 5445: 28}, network={"intents": [intent]})
-    assert ("N2:5445" in outcomes_of(between_nodes, view, **PORTS)) is asked
+    found = outcomes_of(between_nodes, view, **PORTS)
+    assert found.get("N2:5445") == (Outcome.NOT_APPLICABLE if asked else None)
 
 
 def test_a_node_does_not_judge_itself() -> None:

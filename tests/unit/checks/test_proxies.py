@@ -171,6 +171,58 @@ def test_a_script_that_is_switched_off_is_none(flags: int, outcome: Outcome) -> 
     assert found["WinINET"] is outcome
 
 
+@pytest.mark.parametrize("values", [GONE, key(ProxyEnable=0), key(ProxyEnable=1, ProxyServer="http://old.example:1")])
+def test_the_machine_goes_by_the_stored_form(values: Any) -> None:
+    connections = key(WinHttpSettings=stored(PROXY, WINDOWS), DefaultConnectionSettings=stored(PROXY, WINDOWS))
+    view = view_of(facts(proxy__machine=values, proxy__connections=connections), site=WITH_PROXY)
+    assert set(outcomes_of(same_everywhere, view).values()) == {Outcome.PASS}
+    assert findings_of(bypass_form, view)["WinINET"].actual == WINDOWS.casefold().split(";")
+    other = key(WinHttpSettings=stored(PROXY), DefaultConnectionSettings=stored("http://other.example:3128"))
+    assert outcomes_of(same_everywhere, view_of(facts(proxy__connections=other)))["WinINET"] is Outcome.FAIL
+
+
+FORWARDER = "http://localhost:40343"
+BEHIND_GATEWAY = {"azure": {"arc_gateway": True}}
+
+
+def forwarded(http: str = PROXY) -> dict[str, Any]:
+    """A node that registration has put behind an Arc gateway. http: the proxy for HTTP, or none."""
+    both = f"http={http};https={FORWARDER}" if http else f"https={FORWARDER}"
+    variables = {"HTTPS_PROXY": FORWARDER, "NO_PROXY": ENVIRONMENT, **({"HTTP_PROXY": http} if http else {})}
+    return facts(
+        proxy__machine=GONE,
+        proxy__connections=key(WinHttpSettings=stored(both), DefaultConnectionSettings=stored(both)),
+        system__environment=key(**variables),
+    )
+
+
+@pytest.mark.parametrize("http", [PROXY, ""])
+def test_behind_a_gateway_every_place_names_the_forwarder_of_the_agent(http: str) -> None:
+    site = site_of(**BEHIND_GATEWAY, **({"proxy": {"http": http, "https": http}} if http else {}))
+    found = outcomes_of(same_everywhere, view_of(forwarded(http), site=site))
+    assert found == dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "WinHTTP", "WinINET"), Outcome.PASS)
+    direct = {**forwarded(http), "system.environment": key(**({"HTTP_PROXY": http} if http else {}))}
+    found = outcomes_of(same_everywhere, view_of(direct, site=site))
+    assert [name for name, outcome in found.items() if outcome is Outcome.FAIL] == ["HTTPS_PROXY"]
+
+
+def test_without_a_gateway_the_forwarder_is_a_wrong_proxy() -> None:
+    found = outcomes_of(same_everywhere, view_of(forwarded(), site=WITH_PROXY))
+    assert found == {
+        "HTTP_PROXY": Outcome.PASS,
+        "HTTPS_PROXY": Outcome.FAIL,
+        "WinHTTP": Outcome.FAIL,
+        "WinINET": Outcome.FAIL,
+    }
+
+
+def test_behind_a_gateway_the_agent_sends_on_to_the_proxy_of_the_node() -> None:
+    settings = [{"Key": "connection.type", "Value": "gateway"}, {"Key": "proxy.url", "Value": PROXY}]
+    agent = {"arc.config": {"LocalSettings": settings}, "arc.agent": {"httpsProxy": FORWARDER}}
+    site = site_of(**BEHIND_GATEWAY, proxy={"http": PROXY, "https": PROXY})
+    assert set(outcomes_of(arc_agent, view_of({**forwarded(), **agent}, site=site)).values()) == {Outcome.PASS}
+
+
 def test_settings_of_the_machine_do_no_harm_where_the_accounts_have_their_own() -> None:
     own = key(ProxyEnable=1, ProxyServer=PROXY)
     accounts = {f"proxy__{name}": own for name in ("local_system", "local_service", "network_service")}

@@ -87,6 +87,7 @@ def test_off_is_what_no_program_can_ask_for(
     facts = {
         "tls.schannel_protocols": schannel(f"{protocol}\\Client", **values),
         "tls.minimum_version": schannel("", **policy),
+        "system.version": schannel("", CurrentBuildNumber="25398"),
     }
     found = outcomes_of(protocols_disabled, view_of(facts), protocols=[protocol])
     assert found[f"{protocol} Client"] is outcome

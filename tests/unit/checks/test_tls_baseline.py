@@ -35,7 +35,12 @@ def key(path: str = "", **values: Any) -> dict[str, Any]:
     ],
 )
 def test_versions_of_dtls(protocol: str, values: dict[str, Any], outcome: Outcome) -> None:
-    view = view_of({"tls.schannel_protocols": key(f"{protocol}\\Client", **values)})
+    facts = {
+        "tls.schannel_protocols": key(f"{protocol}\\Client", **values),
+        "tls.minimum_version": GONE,
+        "system.version": key(CurrentBuildNumber="25398"),
+    }
+    view = view_of(facts)
     found = outcomes_of(datagram_versions, view, off=["DTLS 1.0"], on=["DTLS 1.2"])
     assert found[f"{protocol} Client"] is outcome
 

@@ -33,9 +33,13 @@ _OFFSET = re.compile(r"^[0-9:]+, *(?P<seconds>[+-][0-9]+[.,][0-9]+)s", re.MULTIL
 
 
 class Ports(Frozen, frozen=True):
-    """ports: those that the node must reach, of the ones that its query asks for."""
+    """ports: those that the node must reach, of the ones that its query asks for.
+
+    optional: those of them at which not every controller listens, so that one may refuse.
+    """
 
     ports: Annotated[tuple[Port, ...], Meta(min_length=1)]
+    optional: tuple[Port, ...] = ()
 
 
 class Skew(Frozen, kw_only=True):
@@ -155,10 +159,11 @@ def node_reaches_controller(view: View, parameters: Ports) -> Iterator[Finding]:
         raise NotApplicable("the site does not declare directory.domain")
     rows = [row for row in named_rows(view, FROM_NODE, "host") if same(row["host"], domain)]
     for port in parameters.ports:
-        yield _port(view, domain, port, [row for row in rows if same(row["port"], port)])
+        found = [row for row in rows if same(row["port"], port)]
+        yield _port(view, domain, port, found, optional=port in parameters.optional)
 
 
-def _port(view: View, domain: str, port: int, rows: list[Row]) -> Finding:
+def _port(view: View, domain: str, port: int, rows: list[Row], *, optional: bool) -> Finding:
     subject = f"{domain}:{port}"
     if not rows or contradict(rows, "connected", "exit_code"):
         return unjudged(subject, f"{subject} was not tried, or with results that contradict each other")
@@ -180,6 +185,8 @@ def _port(view: View, domain: str, port: int, rows: list[Row]) -> Finding:
     if port == DNS_PORT:
         message += "; a controller need not answer DNS, which is judged on the declared servers"
         return irrelevant(subject, message, actual=state)
+    if optional and state == REFUSED:
+        return irrelevant(subject, f"{message}; not every controller has that service", actual=state)
     return failed(subject, f"{message}{second}", expected="connected", actual=rows[0]["error"])
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from azpreflight.checks.agreement import contradict, grouped, named_rows, same
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
-from azpreflight.checks.tls import MINIMUM, PROTOCOLS, Unreadable, off_finding
+from azpreflight.checks.tls import MINIMUM, PROTOCOLS, VERSION, Unreadable, off_finding
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.query import FactName
 from azpreflight.facts.row_errors import BROKEN_OFF, NO_CONNECTION, NOT_RDP, NOT_TLS, RDP_WITHOUT_TLS, REDIRECTED
@@ -26,7 +26,7 @@ class Refuse(Frozen, kw_only=True):
 
 
 def _needs(parameters: Refuse) -> tuple[str, ...]:
-    return (*parameters.facts.values(), PROTOCOLS, MINIMUM)
+    return (*parameters.facts.values(), PROTOCOLS, MINIMUM, VERSION)
 
 
 @check("tls.listeners_refuse", parameters=Refuse, needs=_needs)
@@ -80,6 +80,7 @@ def _version(view: View, subject: str, who: str, version: str, rows: list[Row], 
 def _is_set_off(view: View, protocol: str) -> bool | None:
     """Whether Schannel is set to leave a version out in the role of a server; None when nobody knows."""
     try:
-        return off_finding(view, view.registry(PROTOCOLS), protocol, "Server").outcome is Outcome.PASS
+        outcome = off_finding(view, view.registry(PROTOCOLS), protocol, "Server").outcome
     except (NotObserved, Unreadable):
         return None
+    return None if outcome is Outcome.ERROR else outcome is Outcome.PASS

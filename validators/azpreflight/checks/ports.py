@@ -1,6 +1,7 @@
 """Ports between the nodes, and from each node to time servers and DNS servers.
 
-A port that is refused shows that the host is up and nothing listens there: that is no sign of a firewall. Silence is.
+A port that is refused shows that the host is up and nothing listens there: that is no sign of a firewall. Silence is,
+but for what Windows' own firewall keeps closed before the deployment, and for ports at which no program listens.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from azpreflight.checks.reach import CONNECTED, FILTERED, REFUSED, connection, p
 from azpreflight.checks.routing import ECHO_REPLY, NO_HOST, NO_ROUTE, TIMED_OUT
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.query import FactName
-from azpreflight.model import Finding, Frozen, Value
+from azpreflight.model import Finding, Frozen, Outcome, Phase, Value
 from azpreflight.site.formats import Port
 from azpreflight.site.model import DnsMode, Node, Traffic
 
@@ -34,10 +35,14 @@ MDNS = 5353
 
 
 class Ports(Frozen, kw_only=True):
-    """fact: the connections that were tried. ports: those that each node needs. iwarp: those that SMB Direct adds."""
+    """fact: the connections that were tried. ports: those that each node needs. iwarp: those that SMB Direct adds.
+
+    later: those of them that Windows' own firewall keeps closed until roles are installed, as it does echo requests.
+    """
 
     fact: FactName
     ports: Annotated[tuple[Port, ...], Meta(min_length=1)]
+    later: tuple[Port, ...] = ()
     iwarp: tuple[Port, ...] = ()
 
 
@@ -64,16 +69,44 @@ def uses_iwarp(view: View) -> bool:
 def between_nodes(view: View, parameters: Ports) -> Iterator[Finding]:
     """Every other node answers an echo request, and none of its ports stays silent.
 
-    A port that is refused passes over: nothing listens on SMB before Hyper-V and the cluster are there.
+    A port that is refused passes over: nothing listens on SMB before Hyper-V and the cluster are there. Before the
+    deployment so does silence where Windows' own firewall is silent as well, beside a port of the same node that
+    connects. On what SMB Direct adds no program listens: adapters take it, and Windows is silent.
     """
     others = peers(view)
-    ports = (*parameters.ports, *(parameters.iwarp if uses_iwarp(view) else ()))
+    fresh = view.phase is Phase.PRE_DEPLOY
     for other in others:
-        yield _echo(view, other)
+        finding = _echo(view, other)
+        yield _beside(finding, _connects(view, other, parameters)) if fresh else finding
     rows = view.rows(parameters.fact)
     for other in others:
-        for port in ports:
-            yield _port(view, other, port, rows)
+        reached = _connects(view, other, parameters)
+        for port in parameters.ports:
+            finding = _port(view, other, port, rows)
+            yield _beside(finding, reached) if fresh and port in parameters.later else finding
+        for port in parameters.iwarp if uses_iwarp(view) else ():
+            yield _beside(_port(view, other, port, rows), reached)
+
+
+def _connects(view: View, other: Node, parameters: Ports) -> bool | None:
+    """Whether the node connects to any port of another, so that there is a way to it; None where nobody knows."""
+    try:
+        rows = view.rows(parameters.fact)
+    except NotObserved:
+        return None
+    states = {connection(port_rows(rows, other.address, port)) for port in parameters.ports}
+    return True if CONNECTED in states else False if states <= {FILTERED, REFUSED} else None
+
+
+def _beside(finding: Finding, reached: bool | None) -> Finding:
+    """A finding on what Windows itself may be silent on, beside whether there is a way to the other node at all."""
+    if finding.outcome is not Outcome.FAIL or reached is False:
+        return finding
+    if reached is None:
+        message = f"{finding.message}; whether there is a way to it at all is not known"
+        return unjudged(finding.subject, message, expected=finding.expected, actual=finding.actual)
+    message = f"{finding.message}; but a port of it answers, and Windows itself may be what is silent here"
+    return irrelevant(finding.subject, message, actual=finding.actual)
 
 
 @check("ports.of_cluster", parameters=Ports, needs=lambda parameters: (parameters.fact, PINGS))

@@ -45,7 +45,8 @@ def same_everywhere(view: View, _: NoParameters) -> Iterator[Finding]:
     """Every place names the declared proxy; where none is declared, the same one as the others, or none as the others.
 
     A place that follows a script or looks for a proxy, and one whose text is not to be understood, say nothing of
-    which proxy they mean.
+    which proxy they mean. Behind an Arc gateway, registration puts the agent's own forwarder into every place for
+    HTTPS: where it has done so in one, all others should have it too.
     """
     found = places(view)
     if not in_use(view, found):
@@ -64,7 +65,12 @@ def same_everywhere(view: View, _: NoParameters) -> Iterator[Finding]:
 
 def _expected(view: View, found: list[Place]) -> tuple[dict[str, Proxy], str]:
     """The proxy by scheme that every place should name, and who says so."""
-    if known := declared(view.site):
+    known = declared(view.site)
+    if view.site.azure.arc_gateway is True and any(GATEWAY in map(proxy_of, place.servers.values()) for place in found):
+        texts = [place.servers["http"] for place in found if "http" in place.servers]
+        http = known.get("http") or next(filter(None, map(proxy_of, texts)), None)
+        return {"https": GATEWAY, **({"http": http} if http else {})}, "needed behind an Arc gateway"
+    if known:
         return known, "declared"
     named = ((place.name, text) for place in found for text in place.servers.values())
     first = next(((name, proxy) for name, text in named if (proxy := proxy_of(text)) is not None), None)
@@ -80,7 +86,7 @@ def _agreement(place: Place, expected: dict[str, Proxy], whose: str) -> Finding:
     for scheme in place.schemes:
         text, wanted = place.servers.get(scheme), expected.get(scheme)
         if wanted is None and not text:
-            return passed(place.name, f"{place.name} names no proxy", actual=_shown(place))
+            continue
         if wanted is None or (text and proxy_of(text) is None):
             return irrelevant(place.name, f"what {place.name} names is no proxy, which is judged apart")
         proxy = proxy_of(text or "")
@@ -88,6 +94,8 @@ def _agreement(place: Place, expected: dict[str, Proxy], whose: str) -> Finding:
             missing.append(f"{place.name} names no proxy for {scheme}, and {wanted.shown} is {whose}")
         elif not proxy.agrees(wanted):
             other.append(f"{place.name} names {proxy.shown} for {scheme}, not {wanted.shown} as {whose}")
+    if not missing and not place.servers:
+        return passed(place.name, f"{place.name} names no proxy", actual=_shown(place))
     return judged(
         not missing and not other,
         place.name,
@@ -222,7 +230,9 @@ def arc_agent(view: View, _: NoParameters) -> Iterator[Finding]:
         # Whether HTTPS_PROXY is right is judged where the places are compared.
         yield passed("proxy.url", "the agent has no proxy of its own and follows HTTPS_PROXY")
         return
-    proxy, wanted = proxy_of(url), _expected(view, found)[0].get("https")
+    expected = _expected(view, found)[0]
+    # Behind a gateway the agent's own proxy is the one to which its forwarder sends.
+    proxy, wanted = proxy_of(url), expected.get("http" if expected.get("https") == GATEWAY else "https")
     if proxy is None or proxy.login:
         yield failed("proxy.url", "the agent's proxy.url is no URL of a proxy without a login")
         return

@@ -193,7 +193,11 @@ def _known(name: str, read: Callable[[], Place]) -> Place:
 
 
 def _internet_settings(view: View, name: str, fact: str, stored: WinHttpProxy | None) -> Place:
-    """The values of one key of Internet settings, and whether their stored form looks for a proxy."""
+    """The values of one key of Internet settings, and the form in which they are stored, where that is known.
+
+    WinINET goes by the stored form. For an account it is made of the values; for the machine nobody makes it so, and
+    what sets the machine's proxy writes it alone. So a proxy in it wins over the one in the values.
+    """
     tree = view.registry(fact)
     # What is not there is switched off.
     enabled = _typed(view, fact, tree, "ProxyEnable", int)
@@ -203,6 +207,8 @@ def _internet_settings(view: View, name: str, fact: str, stored: WinHttpProxy | 
     flags = (NAMED_PROXY if enabled else 0) | (SCRIPT if script else 0) | (kept.flags & AUTO_DETECT)
     texts = {part: _typed(view, fact, tree, part, str) or None for part in ("ProxyServer", "ProxyOverride")}
     proxy, bypass = texts["ProxyServer"], texts["ProxyOverride"]
+    if kept.flags & NAMED_PROXY and kept.proxy:
+        flags, proxy, bypass = flags | NAMED_PROXY, kept.proxy, kept.bypass
     return _place(name, WinHttpProxy(flags=flags, proxy=proxy, bypass=bypass, script=script))
 
 

@@ -18,6 +18,9 @@ ON_BY_DEFAULT = {"TLS 1.0": (1, 0), "TLS 1.1": (1, 1), "TLS 1.2": (1, 2), "TLS 1
 """Versions that Windows enables where nothing is set; SSL 2.0 and 3.0 are off since Windows Server 2016."""
 
 
+SET_BY_POLICY_SINCE = 26100
+"""The first build whose security baseline sets the lowest version by policy, and leaves the keys alone."""
+
 _VERSION = re.compile(r"(?:TLS ?)?(1)\.([0-3])", re.IGNORECASE)
 
 
@@ -81,11 +84,12 @@ def _enabled_needs(parameters: Enabled) -> tuple[str, ...]:
 def protocol_enabled(view: View, parameters: Enabled) -> Iterator[Finding]:
     """The protocol is not switched off, neither for the client role nor for the server role."""
     if parameters.since_build is not None:
-        build = view.registry(VERSION).get("CurrentBuildNumber")
-        if build is None or not str(build).isdigit():
-            yield unjudged("build", f"{view.node.name} does not tell its build number", actual=build)
+        build = build_of(view)
+        if build is None:
+            actual = view.registry(VERSION).get("CurrentBuildNumber")
+            yield unjudged("build", f"{view.node.name} does not tell its build number", actual=actual)
             return
-        if int(build) < parameters.since_build:
+        if build < parameters.since_build:
             raise NotApplicable(f"build {build} of Windows does not know {parameters.protocol}")
     tree = view.registry(PROTOCOLS)
     for role in ROLES:
@@ -105,13 +109,19 @@ def protocol_enabled(view: View, parameters: Enabled) -> Iterator[Finding]:
         )
 
 
-def minimum_version(tree: RegistryTree, role: str) -> tuple[int, int] | None:
-    """The lowest TLS version that policy allows for a role, or None when there is no such policy.
+def build_of(view: View) -> int | None:
+    """The build of Windows on the node; None where that is not told."""
+    build = view.registry(VERSION).get("CurrentBuildNumber")
+    return int(build) if isinstance(build, str | int) and str(build).isdigit() else None
+
+
+def minimum_version(tree: RegistryTree, role: str, kind: str = "TLS") -> tuple[int, int] | None:
+    """The lowest version of TLS or DTLS that policy allows for a role, or None when there is no such policy.
 
     Raises:
         Unreadable: there is one that names no version.
     """
-    name = f"OverrideMinimumEnabledTLSVersion{role}"
+    name = f"OverrideMinimumEnabled{kind}Version{role}"
     if not tree.has_value(name):
         return None
     text = tree.get(name)
@@ -121,11 +131,12 @@ def minimum_version(tree: RegistryTree, role: str) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-@check("tls.disabled", parameters=Disabled, needs=lambda _: (PROTOCOLS, MINIMUM))
+@check("tls.disabled", parameters=Disabled, needs=lambda _: (PROTOCOLS, MINIMUM, VERSION))
 def protocols_disabled(view: View, parameters: Disabled) -> Iterator[Finding]:
     """Every protocol is switched off for both roles: by its own key, by the policy on the minimum, or by default.
 
     Off by its own key is an `Enabled` of 0. With `DisabledByDefault` alone a program can still ask for the protocol.
+    Builds whose baseline sets the minimum by policy tell nothing by what is not set.
     """
     tree = view.registry(PROTOCOLS)
     for protocol in parameters.protocols:
@@ -156,6 +167,17 @@ def off_finding(view: View, tree: RegistryTree, protocol: str, role: str) -> Fin
         message = f"{subject} is switched on"
     elif setting(tree, protocol, role, "DisabledByDefault") not in (None, 0):
         message = f"{subject} is not switched off: programs that ask for it get it"
+    elif may_be_policy(view):
+        return unjudged(subject, f"{subject} is not set, {BY_POLICY_PERHAPS}", expected="off", actual=actual)
     else:
         message = f"{subject} is not set and on by default"
     return failed(subject, message, expected="off", actual=actual)
+
+
+BY_POLICY_PERHAPS = "and whether the policy on the lowest version has it off is not known"
+
+
+def may_be_policy(view: View) -> bool:
+    """Whether the baseline of the node's build sets the lowest version by policy, which keeps it who knows where."""
+    build = build_of(view)
+    return build is None or build >= SET_BY_POLICY_SINCE

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from azpreflight.checks.check import NoParameters, check, judged, unjudged
-from azpreflight.checks.tls import PROTOCOLS, ROLES, Unreadable, is_on, setting
+from azpreflight.checks.check import NoParameters, check, judged, passed, unjudged
+from azpreflight.checks.tls import (
+    BY_POLICY_PERHAPS,
+    MINIMUM,
+    PROTOCOLS,
+    ROLES,
+    VERSION,
+    Unreadable,
+    is_on,
+    may_be_policy,
+    minimum_version,
+    setting,
+)
 from azpreflight.checks.view import View
 from azpreflight.facts.registry_tree import RegistryTree
 from azpreflight.model import Finding, Frozen, Value
@@ -22,11 +33,14 @@ STRONG_BY_DEFAULT = 460798
 SWITCHES = ("SchUseStrongCrypto", "SystemDefaultTlsVersions")
 
 
+VERSIONS: dict[str, tuple[int, int]] = {"DTLS 1.0": (1, 0), "DTLS 1.2": (1, 2)}
+
+
 class Dtls(Frozen, kw_only=True):
     """off, on: versions of DTLS, as their registry keys are called."""
 
-    off: tuple[str, ...]
-    on: tuple[str, ...]
+    off: tuple[Literal["DTLS 1.0", "DTLS 1.2"], ...]
+    on: tuple[Literal["DTLS 1.0", "DTLS 1.2"], ...]
 
 
 class Subset(Frozen, kw_only=True):
@@ -36,23 +50,29 @@ class Subset(Frozen, kw_only=True):
     allowed: Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
-@check("tls.dtls", PROTOCOLS, parameters=Dtls)
+@check("tls.dtls", PROTOCOLS, MINIMUM, VERSION, parameters=Dtls)
 def datagram_versions(view: View, parameters: Dtls) -> Iterator[Finding]:
-    """Versions of DTLS are off by an `Enabled` of 0, and others not switched off, for both roles."""
+    """Versions of DTLS are off by an `Enabled` of 0 or by the policy on the minimum, and others not switched off."""
     tree = view.registry(PROTOCOLS)
     for protocol in (*parameters.off, *parameters.on):
         for role in ROLES:
             try:
-                yield _dtls(tree, protocol, role, wanted=protocol in parameters.on)
+                yield _dtls(view, tree, protocol, role, wanted=protocol in parameters.on)
             except Unreadable as error:
                 yield unjudged(f"{protocol} {role}", str(error))
 
 
-def _dtls(tree: RegistryTree, protocol: str, role: str, *, wanted: bool) -> Finding:
+def _dtls(view: View, tree: RegistryTree, protocol: str, role: str, *, wanted: bool) -> Finding:
     subject = f"{protocol} {role}"
     on, enabled = is_on(tree, protocol, role), setting(tree, protocol, role, "Enabled")
     state = "is on" if on else "is switched off" if enabled == 0 else "is off only for programs that do not ask for it"
     state = "is not set and on by default" if on is None else state
+    if enabled != 0 and not wanted:
+        minimum = minimum_version(view.registry(MINIMUM), role, "DTLS")
+        if minimum is not None and minimum > VERSIONS[protocol]:
+            return passed(subject, f"{subject} is below the minimum that policy sets", expected="off", actual=enabled)
+        if on is None and may_be_policy(view):
+            return unjudged(subject, f"{subject} is not set, {BY_POLICY_PERHAPS}", expected="off")
     return judged(
         on is not False if wanted else enabled == 0,
         subject,

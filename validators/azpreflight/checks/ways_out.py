@@ -13,7 +13,6 @@ from azpreflight.checks.agreement import named_rows, same
 from azpreflight.checks.attempts import Failure, attempt_of
 from azpreflight.checks.check import check, failed, irrelevant, passed, unjudged
 from azpreflight.checks.closed_ports import Probed, closed_ports, instead_of
-from azpreflight.checks.outbound import may_be_the_proxy
 from azpreflight.checks.view import NotApplicable, Row, View
 from azpreflight.facts.endpoints import Endpoint, needed
 from azpreflight.facts.observation import Status
@@ -46,7 +45,8 @@ class Connects(Frozen, kw_only=True):
 def connects(view: View, parameters: Connects) -> Iterator[Finding]:
     """The way to the host and port of every URL is open, whatever the service says there and in which TLS.
 
-    Where nothing at all is reached on its port, it is not judged by itself.
+    Where nothing at all is reached on its port, it is not judged by itself. Who asks for these names does so without a
+    proxy, and not at all where there is one.
     """
     closed: frozenset[int] = frozenset()
     if view.observation(parameters.beside).status is Status.OBSERVED:
@@ -63,14 +63,13 @@ def _connection(url: str, rows: list[Row], closed: frozenset[int]) -> Finding:
     attempts = [attempt_of(row) for row in rows]
     if not attempts:
         return unjudged(url, f"{url} has no result", expected="reached")
+    if all("proxy" in row and isinstance(row["proxy"], str) for row in rows):
+        return irrelevant(url, f"the node was sent through a proxy, and then nobody asks for {url}")
     attempt, statuses = attempts[0], [row["http_code"] for row in rows]
     if any(other.reached is not attempt.reached for other in attempts):
         return unjudged(url, f"{url} has results that contradict each other", expected="reached", actual=statuses)
     if attempt.reached is None:
         return unjudged(url, f"{url} is not known to be reached: {attempt.reason}", expected="reached")
-    if attempt.reached and may_be_the_proxy(parts.scheme, rows):
-        reason = f"the answer {statuses[0]} may be the proxy's own, which is not told apart on plain HTTP"
-        return unjudged(url, f"{url} is not known to be reached: {reason}", actual=statuses[0])
     if attempt.reached or attempt.failure in (Failure.TLS, Failure.CERTIFICATE):
         return passed(url, f"{url} was reached: {attempt.reason}", expected="reached", actual=statuses[0])
     if port in closed:
