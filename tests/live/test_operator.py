@@ -59,7 +59,7 @@ def test_a_node_at_its_own_ports(tmp_path: Path, address: str, authority: Author
     rules = ["AZL-FW-005", "AZL-TLS-008"]
     winrm = WinRMServer(scenario, {USER: PASSWORD}, certificate=certificate, host=address, ports=(5985, 5986))
     with winrm, RdpServer(certificate, oldest=ssl.TLSVersion.TLSv1, host=address, port=3389):
-        before = run(site, credential=credential, rules=PORTS)
+        before = run(site, credential=credential, rules=PORTS, phase="day-2")
         after = run(site, credential=credential, rules=rules, phase="post-deploy")
         collect(site, tmp_path / "recording", credential=credential, rules=rules, phase="post-deploy")
     replayed = run(site, recording=load_recording(tmp_path / "recording"), rules=rules, phase="post-deploy")
@@ -82,7 +82,7 @@ def test_a_node_at_its_own_ports(tmp_path: Path, address: str, authority: Author
 
 def test_a_node_where_winrm_does_not_run(tmp_path: Path, address: str) -> None:
     site = load_site(site_at(tmp_path, address))
-    report = run(site, credential=Credential(USER, PASSWORD), rules=PORTS)
+    report = run(site, credential=Credential(USER, PASSWORD), rules=PORTS, phase="day-2")
     assert report.exit_code == 1
     assert "5985: refused, so that somebody is there and nothing listens" in said(report, "AZL-FW-003")
 
@@ -90,7 +90,7 @@ def test_a_node_where_winrm_does_not_run(tmp_path: Path, address: str) -> None:
 def test_a_tunnel_stands_for_the_port_of_winrm_and_for_no_other(tmp_path: Path) -> None:
     with running_lab(tmp_path, 1) as lab:
         site = load_site(lab.site)
-        report = run(site, credential=lab.credential, connect_to=lab.connect_to, rules=PORTS)
+        report = run(site, credential=lab.credential, connect_to=lab.connect_to, rules=PORTS, phase="day-2")
         after = run(
             site, credential=lab.credential, connect_to=lab.connect_to, rules=["AZL-TLS-008"], phase="post-deploy"
         )

@@ -46,7 +46,13 @@ class Each(Frozen, kw_only=True):
 
 @check("operator.reaches_one_of", parameters=OneOf, needs=lambda parameters: (parameters.fact,))
 def reaches_one_of(view: View, parameters: OneOf) -> Iterator[Finding]:
-    """One of the ports of the node takes connections from this machine."""
+    """One of the ports of the node takes connections from this machine.
+
+    A port of its own that the site declares is the one at which the node is read, or is not.
+    """
+    own = view.site.winrm.port
+    if own is not None and own not in parameters.ports:
+        raise NotApplicable(f"the site declares another port (winrm.port: {own}), at which the node is read")
     found = {port: _of_port(view, parameters.fact, port) for port in parameters.ports}
     expected = " or ".join(map(str, parameters.ports))
     actual = {str(port): _state(rows) for port, rows in found.items()}
