@@ -124,8 +124,7 @@ def _catalog(view: View, names: Sequence[str]) -> Iterator[Finding]:
     if forest is not None:
         name = f"_gc._tcp.{forest}"
         if not any(same(name, asked) for asked in names):
-            # A second tree: the name of the forest is in no declaration, so that no question could be made of it.
-            yield irrelevant(name, f"the forest is {forest}, and where its catalog is was not asked for")
+            yield unjudged(name, f"the forest is {forest}, and where its catalog is was not asked for")
         else:
             yield from _service(view, name)
         return
