@@ -141,6 +141,15 @@ def test_a_closed_or_poor_output_is_no_crash(tmp_path: Path) -> None:
     assert subprocess.run(f"{command}x 2>&-", shell=True, check=False).returncode == 2
 
 
+def test_a_python_that_takes_warnings_as_errors_is_no_crash() -> None:
+    site = str(SAMPLE / "site.yaml")
+    for words in (["plan", site], ["-c", "import azpreflight.facts.ldap.source, azpreflight.facts.winrm.source"]):
+        module = [] if words[0] == "-c" else ["-m", "azpreflight"]
+        command = [sys.executable, "-W", "error", *module, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_new_site_is_written_once_and_is_fit_to_be_judged(typed: Typed) -> None:
     assert typed("init").code == 0
     assert typed("run", "site.yaml", "--site-only").code == 0

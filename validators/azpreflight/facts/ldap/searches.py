@@ -6,12 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ldap3.utils.conv import escape_filter_chars
-from ldap3.utils.dn import escape_rdn
-
 from azpreflight.facts.bindings import combinations, placeholders
 from azpreflight.facts.collection import Collection
 from azpreflight.facts.ldap.attributes import SECRETS
+from azpreflight.facts.ldap.library import escape_filter_chars, escape_rdn
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import LdapQuery, Query
 from azpreflight.facts.winrm.errors import WireError
