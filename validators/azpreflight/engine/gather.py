@@ -22,7 +22,7 @@ Facts = Mapping[tuple[str, str], Observation]
 OVERRUN_SECONDS = 15.0
 """How long past its deadline a node may take to come back before it is left alone."""
 CALL_OFF_SECONDS = 10.0
-"""How long an interrupted run waits for its nodes to close what they opened."""
+"""How long an interrupted run waits for all its nodes to close what they opened."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,10 @@ def gather(
                 start_worker()
     except BaseException:
         called_off.set()
+        until = time.monotonic() + CALL_OFF_SECONDS
         for work in works:
             if work.started.is_set():
-                work.done.wait(CALL_OFF_SECONDS)
+                work.done.wait(max(0.0, until - time.monotonic()))
         raise
     return {(o.target, o.fact): o for work in works for o in _complete(work)}
 
