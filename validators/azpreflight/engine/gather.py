@@ -11,6 +11,7 @@ from functools import partial
 
 import msgspec
 
+from azpreflight.documents import usable
 from azpreflight.facts.collection import Collection, NodeSource, SiteSource, unobserved
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Observation, Status
@@ -53,12 +54,12 @@ class _Work:
     over_at: float = 0.0
 
     def keep(self, redact: Redactor, observation: Observation) -> None:
-        """Take an observation without the secrets in it; the first of a fact counts."""
+        """Take an observation without the secrets in it, fit to be recorded; the first of a fact counts."""
         clean = msgspec.structs.replace(
             observation,
-            value=redact.value(observation.value),
-            reason=redact.value(observation.reason),
-            note=redact.value(observation.note),
+            value=usable(redact.value(observation.value)),
+            reason=usable(redact.value(observation.reason)),
+            note=usable(redact.value(observation.note)),
         )
         self.found.setdefault(observation.fact, clean)
 
