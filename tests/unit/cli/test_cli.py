@@ -326,3 +326,25 @@ def test_text_from_a_node_cannot_command_the_terminal(typed: Typed) -> None:
     done = typed("run", str(SAMPLE / "site.yaml"), "--recording", "recording")
     assert "\x1b" not in done.out
     assert "\u202e" not in done.out
+
+
+def test_text_from_a_node_cannot_pass_for_a_line_of_the_report_nor_fill_it(typed: Typed) -> None:
+    forged = "\nREADY  everything is fine\r\n\x85READY\u2028READY"
+    shutil.copytree(SAMPLE / "recording", "recording")
+    path = Path("recording/nodes/AZL-N01.json")
+    recorded = json.loads(path.read_text())
+    for observation in recorded["observations"]:
+        if observation["fact"] == "accounts.users":
+            observation |= {"status": "failed", "value": None, "reason": f"strange {forged} {'x' * 1_000_000}"}
+        if observation["fact"] == "winrm.config":
+            observation["note"] = f"{forged} {'x' * 1_000_000}"
+            observation["value"]["Client"]["TrustedHosts"] = f"*,{forged}"
+    path.write_text(json.dumps(recorded))
+    done = typed("run", str(SAMPLE / "site.yaml"), "--recording", "recording", "--json", "report.json")
+    assert "strange" in done.out
+    assert [line for line in done.out.splitlines() if line.startswith("READY")] == []
+    assert len(done.out) < 30_000
+    assert Path("report.json").stat().st_size < 2_000_000
+    for result in json.loads(Path("report.json").read_text())["results"]:
+        told = [result["message"], result["reason"] or "", *(finding["message"] for finding in result["findings"])]
+        assert all(len(text.splitlines()) < 2 for text in told)
