@@ -190,6 +190,14 @@ class TestConnecting:
         assert len(rows) == 1
         assert time.monotonic() - began < 10
 
+    @pytest.mark.parametrize("odd", ["dc0..corp.example", f"{'x' * 64}.corp.example", ".corp.example", "dc 0"])
+    def test_one_that_has_no_possible_name_is_passed_over(
+        self, ask: Asking, directory: DomainController, odd: str
+    ) -> None:
+        assert len(ask.rows(CONTROLLERS, servers=(odd, NAME))) == 1
+        alone = ask.one(CONTROLLERS, servers=(odd,), connect_to={odd: directory.address})
+        assert alone.status is Status.UNREACHABLE, alone
+
     def test_all_controllers_dead_says_so_of_each(self, ask: Asking) -> None:
         observation = ask.one(CONTROLLERS, connect_to={NAME: "127.0.0.1:1"})
         assert observation.status is Status.UNREACHABLE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -189,7 +190,7 @@ def test_a_site_without_a_named_directory_never_asks_one(directory: DomainContro
 def test_the_plan_lists_the_searches_and_contacts_nobody(site: Path) -> None:
     command = [sys.executable, "-m", "azpreflight", "plan", str(site), "--rule", "AZL-ADS-*"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert "questions from this machine, all reading" in shown
+    assert re.search(r"^Directory: \d+ questions from this machine, all reading$", shown, re.MULTILINE)
     assert f"directory.ou: OU=Domain Controllers,{ROOT}; scope base; (objectClass=*); objectClass, gPOptions" in shown
     assert "directory.deployment_user_token: <dn of directory.deployment_user>; scope base" in shown
     assert "directory.forest_computers: the whole forest, in the global catalog; scope subtree; " in shown

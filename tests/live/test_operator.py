@@ -213,6 +213,8 @@ def test_where_a_node_cannot_be_asked_the_second_opinion_stands_alone(tmp_path: 
     assert result.outcome is Outcome.ERROR
     words = [finding.message for finding in result.findings if finding.subject == "aka.ms:443"]
     assert len(words) == 1
+    assert "AZL-N01 could not be asked" in result.reason
+    assert "this machine, which runs azpreflight, reaches" in result.reason
     assert "could not be asked for on AZL-N01" in words[0]
     assert words[0].endswith("this machine, which runs azpreflight, reaches it (HTTP status 404)")
     assert report.exit_code == 3

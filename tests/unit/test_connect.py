@@ -45,3 +45,11 @@ def test_every_malformed_redirection_is_told() -> None:
     with pytest.raises(InputError) as caught:
         Redirections(["192.0.2.11", "=127.0.0.1", "a=b:0", "c=d", "C=e"])
     assert len(caught.value.problems) == 4
+
+
+@pytest.mark.parametrize(
+    "host", ["..", "a..b", f"{'x' * 64}.example", "a b", "http://a", "ops@a", "a\x1b[2J", "[a b]:1"]
+)
+def test_what_nobody_could_look_up_is_malformed(host: str) -> None:
+    with pytest.raises(InputError, match="is not DECLARED=HOST"):
+        Redirections([f"192.0.2.11={host}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from azpreflight.errors import InputError
@@ -9,6 +10,7 @@ from azpreflight.model import Problem, Redirection
 from azpreflight.site.model import Site
 
 _OPTION = "--connect-to"
+_NO_HOST = re.compile(r"[\s\x00-\x1f\x7f@/\\?#\[\]]")
 
 
 class Redirections:
@@ -97,10 +99,18 @@ def _host_and_port(text: str) -> tuple[str, int | None] | None:
         host, port_text = text, ""
     else:
         host, _, port_text = text.partition(":")
-    if not host or (text.endswith(":") and not port_text and text.count(":") == 1):
+    if not _is_host(host) or (text.endswith(":") and not port_text and text.count(":") == 1):
         return None
     if not port_text:
         return host, None
     if not (port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536):
         return None
     return host, int(port_text)
+
+
+def _is_host(text: str) -> bool:
+    """Whether anything could be looked up by `text`; an odd one would fail in every source, each in its own way."""
+    try:
+        return bool(text.encode("idna")) and _NO_HOST.search(text) is None
+    except UnicodeError:
+        return False

@@ -112,6 +112,15 @@ def test_a_closed_or_poor_output_is_no_crash(tmp_path: Path) -> None:
     assert subprocess.run(f"{command}x 2>&-", shell=True, check=False).returncode == 2
 
 
+def test_a_python_that_takes_warnings_as_errors_is_no_crash() -> None:
+    site = str(SAMPLE / "site.yaml")
+    for words in (["plan", site], ["-c", "import azpreflight.facts.ldap.source, azpreflight.facts.winrm.source"]):
+        module = [] if words[0] == "-c" else ["-m", "azpreflight"]
+        command = [sys.executable, "-W", "error", *module, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_new_site_is_written_once_and_is_fit_to_be_judged(typed: Typed) -> None:
     assert typed("init").code == 0
     assert typed("run", "site.yaml", "--site-only").code == 0
@@ -288,3 +297,25 @@ def test_text_from_a_node_cannot_command_the_terminal(typed: Typed) -> None:
     done = typed("run", str(SAMPLE / "site.yaml"), "--recording", "recording")
     assert "\x1b" not in done.out
     assert "\u202e" not in done.out
+
+
+def test_text_from_a_node_cannot_pass_for_a_line_of_the_report_nor_fill_it(typed: Typed) -> None:
+    forged = "\nREADY  everything is fine\r\n\x85READY\u2028READY"
+    shutil.copytree(SAMPLE / "recording", "recording")
+    path = Path("recording/nodes/AZL-N01.json")
+    recorded = json.loads(path.read_text())
+    for observation in recorded["observations"]:
+        if observation["fact"] == "accounts.users":
+            observation |= {"status": "failed", "value": None, "reason": f"strange {forged} {'x' * 1_000_000}"}
+        if observation["fact"] == "winrm.config":
+            observation["note"] = f"{forged} {'x' * 1_000_000}"
+            observation["value"]["Client"]["TrustedHosts"] = f"*,{forged}"
+    path.write_text(json.dumps(recorded))
+    done = typed("run", str(SAMPLE / "site.yaml"), "--recording", "recording", "--json", "report.json")
+    assert "strange" in done.out
+    assert [line for line in done.out.splitlines() if line.startswith("READY")] == []
+    assert len(done.out) < 30_000
+    assert Path("report.json").stat().st_size < 2_000_000
+    for result in json.loads(Path("report.json").read_text())["results"]:
+        told = [result["message"], result["reason"] or "", *(finding["message"] for finding in result["findings"])]
+        assert all(len(text.splitlines()) < 2 for text in told)

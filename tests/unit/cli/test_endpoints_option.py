@@ -143,6 +143,26 @@ def test_a_table_that_is_not_there_or_replaces_nothing_is_bad_input(typed: Typed
     assert told in done.err
 
 
+OTHERS = {
+    "another product": TABLE.replace("product: azure-local", "product: arc-servers").replace(
+        "regions: {azure-local: {AzureCloud: [eastus]}}\n", ""
+    ),
+    "another cloud": TABLE.replace("AzureCloud", "AzureUSGovernment").replace("eastus", "usgovvirginia"),
+    "regions of another cloud": TABLE.replace("{AzureCloud: [eastus]}", "{AzureUSGovernment: [usgovvirginia]}"),
+    "another phase": TABLE.replace("phases: [deployment]", "phases: [run]"),
+    "services alone": TABLE.replace("service: aks", "service: aks\n    services: [defender]"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("command", [["run", "--recording", RECORDING], ["plan"], ["collect", "-o", "recorded"]])
+def test_a_table_of_something_else_is_no_clean_run(typed: Typed, command: list[str], other: str) -> None:
+    Path("other.yaml").write_text(OTHERS[other])
+    done = typed(command[0], SITE, *command[1:], "--endpoints", "other.yaml")
+    assert done.code == 2, done.out
+    assert "--endpoints: the table names no endpoint that this site needs" in done.err
+
+
 def problems(report: Report) -> list[str]:
     return [problem.code for problem in report.problems]
 

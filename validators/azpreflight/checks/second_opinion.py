@@ -17,6 +17,8 @@ from azpreflight.facts.query import FactName
 from azpreflight.model import Finding, Outcome
 
 HERE = "this machine, which runs azpreflight,"
+SHOWN = 5
+"""Endpoints that a sum names."""
 
 
 class Advised(Probed, kw_only=True):
@@ -42,21 +44,28 @@ def with_opinion(view: View, fact: str | None, endpoint: Endpoint, finding: Find
 def in_place_of_the_node(
     view: View, fact: str | None, endpoints: Iterable[Endpoint], missing: NotObserved
 ) -> Iterator[Finding]:
-    """What this machine found, for each endpoint that can be probed, where the node could not be asked at all.
+    """What this machine found, in sum and for each endpoint that can be probed, where the node could not be asked.
 
     Raises:
         NotObserved: `missing`, where this machine was not asked.
     """
     if fact is None or view.observation(fact).status is not Status.OBSERVED:
         raise missing
-    for endpoint in endpoints:
-        if probe_of(endpoint, view.site) is None:
-            continue
-        opinion = _opinion(view, fact, endpoint)
+    opinions = {
+        f"{endpoint.host}:{endpoint.port}": _opinion(view, fact, endpoint)
+        for endpoint in endpoints
+        if probe_of(endpoint, view.site) is not None
+    }
+    # The first finding is what a terminal shows.
+    beyond = [subject for subject, opinion in opinions.items() if opinion is None or not opinion[0]]
+    message = f"{view.target.name} could not be asked ({missing.reason}); {HERE} reaches {len(opinions) - len(beyond)}"
+    message += f" of {len(opinions)} endpoints" + (f", not {', '.join(beyond[:SHOWN])}" if beyond else "")
+    message += f" and {len(beyond) - SHOWN} more" if len(beyond) > SHOWN else ""
+    yield unjudged("second opinion", message, expected="reached", actual=beyond)
+    for subject, opinion in opinions.items():
         words = f"{HERE} does not know either"
         if opinion is not None:
             words = f"{HERE} {'reaches it' if opinion[0] else 'does not reach it'} ({opinion[1]})"
-        subject = f"{endpoint.host}:{endpoint.port}"
         message = f"{subject} could not be asked for on {view.target.name} ({missing.reason}); {words}"
         yield unjudged(subject, message, expected="reached")
 

@@ -208,14 +208,19 @@ def _credentials(
     loaded: LoadedSite, preflight: Preflight, values: dict[str, Any]
 ) -> tuple[Credential, Credential | None, Redactor]:
     """The credential for nodes, the one for the directory if there is one, and what keeps both out of every text."""
-    nodes, directory = _credential(loaded, preflight, values), _directory_credential(values)
+    nodes, directory = _credential(loaded, preflight, values), _directory_credential(loaded, values)
     return nodes, directory, Redactor(nodes.password, directory.password if directory is not None else "")
 
 
-def _directory_credential(values: dict[str, Any]) -> Credential | None:
-    """The credential for the directory; None when nobody is named."""
-    username = values["directory_username"] or os.environ.get(DIRECTORY_USERNAME_VARIABLE)
+def _directory_credential(loaded: LoadedSite, values: dict[str, Any]) -> Credential | None:
+    """The credential for the directory; None when nobody is named, or the site has none."""
     file: Path | None = values["directory_password_file"]
+    if not loaded.site.directory.domain:
+        if values["directory_username"] or file is not None:
+            message = "is of no use: the site declares no directory.domain"
+            raise InputError(Problem(code="no-effect", message=message, where="--directory-username"))
+        return None
+    username = values["directory_username"] or os.environ.get(DIRECTORY_USERNAME_VARIABLE)
     if not username:
         if file is not None:
             message = f"whose password? give --directory-username, or set {DIRECTORY_USERNAME_VARIABLE}"

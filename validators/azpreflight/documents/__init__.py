@@ -7,7 +7,7 @@ quotes a document's text around a mistake, because there may be a secret in it.
 from azpreflight.documents.conversion import convert, faults
 from azpreflight.documents.document import DEEPEST, Document, Mark, Place, json_path
 from azpreflight.documents.json import read_json
-from azpreflight.documents.text import MOST_BYTES, read_bytes
+from azpreflight.documents.text import MOST_BYTES, read_bytes, usable
 from azpreflight.documents.values import Fault, accepted_by
 from azpreflight.documents.yaml import read_yaml
 
@@ -25,4 +25,5 @@ __all__ = [
     "read_bytes",
     "read_json",
     "read_yaml",
+    "usable",
 ]

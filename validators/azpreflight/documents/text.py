@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 from azpreflight.errors import InputError
-from azpreflight.model import Problem
+from azpreflight.model import Problem, Value
 
 MOST_BYTES = 5 * 1024 * 1024
 LONGEST_NUMBER = 40
+_BEYOND = 10 ** (LONGEST_NUMBER - 1)
 INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 """Half characters cannot be written down again, NUL ends a file name; escapes can bring both in."""
@@ -33,6 +35,25 @@ def read_bytes(path: str | Path, *, most: int = MOST_BYTES) -> bytes:
         raise input_error("unreadable", f"cannot be read: {reason}", name) from None
     _bounded(content, name, most)
     return content
+
+
+def usable(value: Value) -> Value:
+    """Plain data without what no document can hold: each such character is shown as U+FFFD.
+
+    A number that no document can hold becomes text that says so.
+    """
+    match value:
+        case str():
+            return UNUSABLE.sub("\ufffd", value)
+        case list():
+            return [usable(part) for part in value]
+        case dict():
+            return {UNUSABLE.sub("\ufffd", key): usable(part) for key, part in value.items()}
+        case int() if not -_BEYOND < value < _BEYOND:
+            return "a number that is out of range"
+        case float() if not math.isfinite(value):
+            return "a number that is out of range"
+    return value
 
 
 def input_error(code: str, message: str, where: str) -> InputError:

@@ -11,6 +11,7 @@ from functools import partial
 
 import msgspec
 
+from azpreflight.documents import usable
 from azpreflight.facts.collection import Collection, NodeSource, SiteSource, unobserved
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.observation import Observation, Status
@@ -22,7 +23,7 @@ Facts = Mapping[tuple[str, str], Observation]
 OVERRUN_SECONDS = 15.0
 """How long past its deadline a node may take to come back before it is left alone."""
 CALL_OFF_SECONDS = 10.0
-"""How long an interrupted run waits for its nodes to close what they opened."""
+"""How long an interrupted run waits for all its nodes to close what they opened."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,12 @@ class _Work:
     over_at: float = 0.0
 
     def keep(self, redact: Redactor, observation: Observation) -> None:
-        """Take an observation without the secrets in it; the first of a fact counts."""
+        """Take an observation without the secrets in it, fit to be recorded; the first of a fact counts."""
         clean = msgspec.structs.replace(
             observation,
-            value=redact.value(observation.value),
-            reason=redact.value(observation.reason),
-            note=redact.value(observation.note),
+            value=usable(redact.value(observation.value)),
+            reason=usable(redact.value(observation.reason)),
+            note=usable(redact.value(observation.note)),
         )
         self.found.setdefault(observation.fact, clean)
 
@@ -124,9 +125,10 @@ def gather(
                 start_worker()
     except BaseException:
         called_off.set()
+        until = time.monotonic() + CALL_OFF_SECONDS
         for work in works:
             if work.started.is_set():
-                work.done.wait(CALL_OFF_SECONDS)
+                work.done.wait(max(0.0, until - time.monotonic()))
         raise
     return {(o.target, o.fact): o for work in works for o in _complete(work)}
 

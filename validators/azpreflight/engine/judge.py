@@ -19,6 +19,7 @@ EVIDENCE_BYTES = 4096
 FINDINGS = 500
 """How many findings of one result a report holds; an Azure Local site stays far below."""
 MESSAGE_CHARACTERS = 600
+REASON_CHARACTERS = 2000
 SUBJECT_CHARACTERS = 300
 
 
@@ -70,7 +71,7 @@ def judge_pair(
     worst = _worst(outcomes)
     if outcome is not None and worst is not outcome:
         reason = None
-    reason = reason or _reason(worst, findings)
+    reason = _line(reason, REASON_CHARACTERS) if reason else _reason(worst, findings)
     return Result(
         rule=pair.rule.id,
         title=pair.rule.title,
@@ -92,15 +93,18 @@ def _short(finding: Finding) -> Finding:
     """A finding of bounded size, whatever a node put into it."""
     return msgspec.structs.replace(
         finding,
-        subject=_cut(finding.subject, SUBJECT_CHARACTERS),
-        message=_cut(finding.message, MESSAGE_CHARACTERS),
+        subject=_line(finding.subject, SUBJECT_CHARACTERS),
+        message=_line(finding.message, MESSAGE_CHARACTERS),
         expected=_bounded(finding.expected),
         actual=_bounded(finding.actual),
     )
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _line(text: str, most: int) -> str:
+    """One line of bounded length: what a server puts into it must not look like a line of the report."""
+    # Most of very long ones is not even looked at.
+    line = " ".join(text[: 2 * most].splitlines())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _most_telling(findings: list[Finding]) -> list[Finding]:
@@ -148,9 +152,11 @@ def _evidence(observation: Observation, queries: Mapping[str, Query]) -> Evidenc
         target=observation.target,
         source=observation.source,
         observed_at=observation.observed_at,
-        value=_bounded(observation.value) if observation.reason is None else {"not_observed": observation.reason},
+        value=_bounded(observation.value)
+        if observation.reason is None
+        else {"not_observed": _line(observation.reason, REASON_CHARACTERS)},
         sureness=query.sureness if query is not None else None,
-        note=observation.note,
+        note=_line(observation.note, REASON_CHARACTERS) if observation.note is not None else None,
     )
 
 

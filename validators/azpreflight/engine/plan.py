@@ -12,7 +12,7 @@ import msgspec
 from azpreflight.checks.check import Check
 from azpreflight.errors import InputError, unknown
 from azpreflight.facts.collection import Collection, with_dependencies
-from azpreflight.facts.endpoints import EndpointTable
+from azpreflight.facts.endpoints import EndpointTable, needed
 from azpreflight.facts.query import CurlQuery, HttpQuery, Query
 from azpreflight.model import Frozen, PackInfo, Phase, Problem, Profile, Severity, TableInfo, Target, TargetKind
 from azpreflight.packs.load import PackSet
@@ -87,7 +87,8 @@ def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], 
     """Work out the plan.
 
     Raises:
-        InputError: a selector matches no rule, or nothing at all is left to judge.
+        InputError: a selector matches no rule, nothing at all is left to judge, or a table that was supplied names
+            nothing that the site needs.
     """
     site = loaded.site
     pairs = [pair for rule in _selected(packs, selection) for pair in _pairs(rule, packs, checks, selection, site)]
@@ -97,6 +98,10 @@ def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], 
         raise InputError(Problem(code="no-rules", message=message, where="selection"))
     wanted = {fact for pair in pairs if pair.not_applicable is None for fact in pair.facts}
     queries = with_dependencies(wanted, packs.queries)
+    tables = {name: table for name in queries if (table := packs.table_of(name)) is not None}
+    infos = tuple(packs.table_infos[name] for name in sorted(_tables_of(queries.values())))
+    if any(info.supplied for info in infos):
+        _require_of_use(tables.values(), site, selection.phase)
     used = {pair.pack for pair in pairs}
     return Plan(
         loaded=loaded,
@@ -106,7 +111,7 @@ def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], 
             site=site,
             phase=selection.phase,
             queries=queries,
-            tables={name: table for name in queries if (table := packs.table_of(name)) is not None},
+            tables=tables,
             classes=packs.classes,
         ),
         packs=tuple(
@@ -115,7 +120,7 @@ def make_plan(loaded: LoadedSite, packs: PackSet, checks: Registry[Check[Any]], 
                 key=lambda info: info.name,
             )
         ),
-        tables=tuple(packs.table_infos[name] for name in sorted(_tables_of(queries.values()))),
+        tables=infos,
     )
 
 
@@ -143,6 +148,19 @@ def _pairs(
             tables=packs.tables_of(pack),
             not_applicable=_not_applicable(rule, site),
         )
+
+
+def _require_of_use(tables: Iterable[EndpointTable], site: Site, phase: Phase) -> None:
+    """Raise `InputError` for a supplied table of something else: nothing would be asked, and nothing would fail."""
+    for table in tables:
+        # What a service or a vendor asks for comes beside what the cluster itself does.
+        own = [found for found in needed(table, site, phase) if not found.services and found.vendor is None]
+        if not own or table.listed_regions(site.azure.cloud) == ():
+            message = (
+                f"the table names no endpoint that this site needs by itself in phase {phase} in {site.azure.cloud}: "
+                "it is of another product or cloud, perhaps"
+            )
+            raise InputError(Problem(code="no-effect", message=message, where="--endpoints"))
 
 
 def _tables_of(queries: Iterable[Query]) -> set[str]:

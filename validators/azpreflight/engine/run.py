@@ -142,8 +142,17 @@ class Preflight:
         phase = self.options.selection.phase
         held = recording.holding(self._loaded.info, phase, self.plan.tables, where="recording")
         problems = [*self._problems, *held]
+        problems += self._not_asked(recording)
         facts = self._gather(recording, (recording,), None)
         return self._reproducible(Mode.RECORDING, facts, problems, recording.sha256)
+
+    def _not_asked(self, recording: Recording) -> list[Problem]:
+        """A problem where a second opinion is wanted that was not asked for when the recording was made."""
+        wanted = {name for name, query in self.plan.collection.queries.items() if query.advisory}
+        if not wanted - set(recording.manifest.facts):
+            return []
+        message = "holds nothing that this machine asked by itself: it was collected without --from operator"
+        return [Problem(code="not-recorded", message=message, where="--from operator")]
 
     def run_site_only(self) -> Report:
         """Judge what needs the declaration alone. Contacts nobody."""
@@ -264,6 +273,9 @@ def _aged(tables: Iterable[TableInfo], now: datetime.datetime) -> Iterator[Probl
                 f"the table of {table.name} is of {table.date}, {days} days old: give a newer one with --endpoints"
             )
             yield Problem(code="table-old", message=message, where=table.name)
+        elif table.date > now.date():
+            message = f"the table of {table.name} is of {table.date}, a day that is yet to come"
+            yield Problem(code="table-date", message=message, where=table.name)
 
 
 def _redactor(*credentials: Credential | None) -> Redactor:

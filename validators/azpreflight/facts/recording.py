@@ -25,6 +25,8 @@ from azpreflight.site.model import Node
 SCHEMA = "azpreflight/recording/1"
 MANIFEST = "recording.json"
 SITE_FILE = "site.json"
+MOST_BYTES = 256 * 1024 * 1024
+"""Of one file, which no person has written: what was recorded can be read again, however large a directory is."""
 
 
 class RecordingManifest(Frozen):
@@ -118,12 +120,12 @@ class Recording:
         self._observations: dict[tuple[str, str], Observation] = {}
         problems: list[Problem] = []
         for path in sorted([*folder.glob("*.json"), *folder.glob("nodes/*.json")]):
-            data = read_bytes(path)
+            data = read_bytes(path, most=MOST_BYTES)
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + data.replace(b"\r\n", b"\n") + b"\0")
             if path.name == MANIFEST:
                 continue
             try:
-                file = convert(read_json(data, str(path)), ObservationFile)
+                file = convert(read_json(data, str(path), most=MOST_BYTES), ObservationFile)
             except InputError as error:
                 problems.extend(error.problems)
                 continue

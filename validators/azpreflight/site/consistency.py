@@ -60,7 +60,7 @@ def contradictions(site: Site, where: Where) -> Iterator[Problem]:
     joining = [name for name in ("ou", "deployment_user") if getattr(directory, name) is not None]
     if site.profile is Profile.LOCAL_IDENTITY and joining:
         named = " and ".join(f"directory.{name}" for name in joining)
-        message = f"the profile is local-identity, so {named} has no use; a domain alone is searched for stale objects"
+        message = f"local-identity has no use for {named}; a domain alone is searched for stale objects"
         yield Problem(code="contradiction", message=message, where=where(("directory",)))
     if site.profile is Profile.ACTIVE_DIRECTORY and site.directory.domain is None:
         message = "the profile is active-directory, but no directory.domain is declared"

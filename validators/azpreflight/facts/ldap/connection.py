@@ -7,16 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import ldap3
-from ldap3.core.exceptions import LDAPInvalidFilterError
-from ldap3.protocol.microsoft import security_descriptor_control
-from ldap3.protocol.sasl.sasl import send_sasl_negotiation
-
 from azpreflight.credentials import Credential
 from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap import kerberos
 from azpreflight.facts.ldap.attributes import DESCRIPTOR
+from azpreflight.facts.ldap.library import (
+    LDAPInvalidFilterError,
+    ldap3,
+    security_descriptor_control,
+    send_sasl_negotiation,
+)
 from azpreflight.facts.ldap.results import NO_SUCH_OBJECT, SUCCESS, logon_error, search_error
 from azpreflight.facts.ldap.wire import Line, connected, secured, unreachable
 from azpreflight.facts.observation import Status

@@ -6,13 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ldap3.utils.conv import escape_filter_chars
-from ldap3.utils.dn import escape_rdn
-
 from azpreflight.facts.bindings import combinations, placeholders
 from azpreflight.facts.collection import Collection
 from azpreflight.facts.errors import WireError
 from azpreflight.facts.ldap.attributes import SECRETS
+from azpreflight.facts.ldap.library import escape_filter_chars, escape_rdn
 from azpreflight.facts.observation import Observation, Status
 from azpreflight.facts.query import LdapQuery, Query
 from azpreflight.site.model import Site

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import socket
@@ -15,6 +16,7 @@ from cryptography import x509
 from azpreflight.facts import verify_codes
 from azpreflight.facts.deadline import GLANCE_SECONDS, Deadline
 from azpreflight.facts.errors import WireError
+from azpreflight.facts.network.stream import LookupFailedError, NoSuchNameError, connect
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.closer import is_no_tls
 from azpreflight.site.model import Directory
@@ -132,8 +134,10 @@ def connected(host: str, port: int, deadline: Deadline) -> socket.socket:
     Raises:
         OSError: there is none, for one of the reasons that `unreachable` has words for.
     """
-    seconds = min(CONNECT_SECONDS, deadline.remaining)
-    return socket.create_connection((host, port), timeout=max(0.01, seconds))
+    try:
+        return connect(host, port, deadline.within(CONNECT_SECONDS)).detached()
+    except (NoSuchNameError, LookupFailedError) as error:
+        raise socket.gaierror(socket.EAI_NONAME, "no address") from error
 
 
 def secured(stream: socket.socket, name: str, settings: Directory, deadline: Deadline) -> ssl.SSLSocket:
@@ -144,7 +148,12 @@ def secured(stream: socket.socket, name: str, settings: Directory, deadline: Dea
         OSError: the connection broke.
     """
     stream.settimeout(max(0.01, min(CONNECT_SECONDS, deadline.remaining)))
-    return _context(settings.ca_file, verify=settings.verify).wrap_socket(stream, server_hostname=name)
+    try:
+        return _context(settings.ca_file, verify=settings.verify).wrap_socket(stream, server_hostname=name)
+    except ssl.SSLError:
+        raise
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "that is no name that a certificate can have") from error
 
 
 @functools.lru_cache(maxsize=4)

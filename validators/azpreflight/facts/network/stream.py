@@ -71,6 +71,10 @@ class Stream:
         """End it."""
         self._socket.close()
 
+    def detached(self) -> socket.socket:
+        """The socket itself, for a library that wants one; whoever takes it closes it."""
+        return self._socket
+
     @property
     def peer(self) -> str | None:
         """The address of the other side; None when it has ended the connection already."""
