@@ -230,10 +230,13 @@ def test_no_login_of_a_proxy_leaves_the_node(tmp_path: Path, tinyproxy: int) -> 
             credential=lab.credential,
             connect_to=lab.connect_to,
             rules=["AZL-PRX-*"],
+            raw=tmp_path / "raw",
         )
+    raw = b"".join(path.read_bytes() for path in (tmp_path / "raw").rglob("*.*")).decode()
     recorded = "".join(path.read_text() for path in (tmp_path / "recording").rglob("*.json"))
-    written = msgspec.json.encode(report).decode() + recorded
+    written = msgspec.json.encode(report).decode() + recorded + raw
     assert "ProxyServer" in recorded
+    assert "WinHttpSettings" in raw
     for form in (SECRET, SECRET.encode().hex(), SECRET.encode().hex().upper()):
         assert form not in written
     failing = outcomes(report, Outcome.FAIL, Outcome.ERROR)

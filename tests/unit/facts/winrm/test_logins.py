@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azpreflight.facts.winhttp import parse_winhttp
-from azpreflight.facts.winrm.logins import MASK, without_logins
+from azpreflight.facts.winrm.logins import MASK, text_without_logins, without_logins
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,26 @@ def test_no_password_stays_anywhere(user: str, password: str, scheme: str) -> No
     assert f":{password}@" not in without_logins({"HTTPS_PROXY": text})["HTTPS_PROXY"]
     clean = bytes.fromhex(without_logins(stored(text.encode()))["WinHttpSettings"]["data"])
     assert f":{password}@".encode() not in clean
+
+
+def test_what_programs_wrote_has_no_login_and_is_else_as_it_was() -> None:
+    blob = "svc:pässwort@a:1".encode("latin-1").hex().upper()
+    lines = (
+        "\r\nHKEY_LOCAL_MACHINE\\Software\\X\r\n"
+        "    ProxyServer    REG_SZ    http=svc:pässwort@a:1;https=b:2\r\n"
+        f"    WinHttpSettings    REG_BINARY    {blob}\r\n"
+        f"    Other    REG_BINARY    {blob}\r\n"
+        "    Mail    REG_SZ    somebody@edge.example\r\n"
+        '{"proxy.url": "http://svc:pässwort@a:1"}\r\n'
+    )
+    hidden = ("*" * len("svc:pässwort") + "@a:1").encode().hex().upper()
+    clean = (
+        "\r\nHKEY_LOCAL_MACHINE\\Software\\X\r\n"
+        f"    ProxyServer    REG_SZ    http={MASK}@a:1;https=b:2\r\n"
+        f"    WinHttpSettings    REG_BINARY    {hidden}\r\n"
+        f"    Other    REG_BINARY    {blob}\r\n"
+        "    Mail    REG_SZ    somebody@edge.example\r\n"
+        f'{{"proxy.url": "http://{MASK}@a:1"}}\r\n'
+    )
+    assert text_without_logins(lines.encode()) == clean.encode()
+    assert text_without_logins(b"\xff\xfe\x00 nothing of it\xa0") == b"\xff\xfe\x00 nothing of it\xa0"

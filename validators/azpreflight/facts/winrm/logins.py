@@ -23,6 +23,27 @@ _PROXIES_IN_BYTES = {"winhttpsettings", "defaultconnectionsettings"}
 """Registry values of bytes that hold proxies as text. Others, such as certificates, must stay as they are."""
 
 
+_VALUE_LINE = re.compile(
+    r"^(?P<head> {4}(?P<name>[^\r\n]*?) {4}(?P<type>REG_[A-Z_]+) {4})(?P<data>[^\r\n]*)", re.MULTILINE
+)
+"""A registry value as reg.exe lists it."""
+
+
+def text_without_logins(text: bytes) -> bytes:
+    """The same in whole lines as programs write them, and in answers, where only URLs are known for what they are."""
+    # What is no UTF-8 stays as it is.
+    lines = text.decode("utf-8", "surrogateescape")
+    lines = _VALUE_LINE.sub(_value_line, lines)
+    return _masked(lines, lambda _: MASK, proxies=False).encode("utf-8", "surrogateescape")
+
+
+def _value_line(match: re.Match[str]) -> str:
+    name, data = match["name"], match["data"]
+    if name.casefold() in _PROXIES_IN_BYTES and match["type"] == "REG_BINARY":
+        return f"{match['head']}{_bytes_without_logins(data)}"
+    return f"{match['head']}{_masked(data, lambda _: MASK, proxies='proxy' in name.casefold())}"
+
+
 def without_logins(value: Value) -> Value:
     """Plain data in which no URL, and no member that holds proxies by its name, has a user or a password in it."""
     return _cleaned(value, proxies=False)

@@ -24,6 +24,7 @@ from azpreflight.facts.deadline import Deadline
 from azpreflight.facts.errors import Rejected, WireError
 from azpreflight.facts.observation import Status
 from azpreflight.facts.winrm.channel import Channel, Endpoint
+from azpreflight.facts.winrm.logins import text_without_logins
 from azpreflight.facts.winrm.masking import Mask, without_secret_values
 from azpreflight.facts.winrm.soap import child, descendant, local, text_of
 from azpreflight.facts.winrm.wire import Wire
@@ -49,14 +50,14 @@ One folder for each node; in it, numbered in the order in which the answers came
   NNNN-Command.stdout.txt      what the programs of command NNNN wrote (.stderr.txt likewise), taken out of the answers
 
 The password of the run was taken out by value, in every form that is known, and shows as ********. The data of registry
-values whose name speaks of a password, a secret, a credential or a product id was left out. No header of the
-authentication is in here.
+values whose name speaks of a password, a secret, a credential or a product id was left out, and so was what stands
+before the @ in proxies and URLs. No header of the authentication is in here.
 
 LOOK THROUGH IT BEFORE YOU SEND IT TO ANYBODY. It holds names, addresses and serial numbers of your machines, names and
 SIDs of accounts and groups, certificates without their keys, settings of the registry beyond those that become facts,
-and whatever else the programs wrote. Another password than that of the run, in a proxy's URL for example, is not known
-to azpreflight and would still be in here. The text files may be edited; keep the lines that begin with ##, which part
-the outputs of the programs from one another.
+and whatever else the programs wrote. Another password than that of the run, in a place where nobody expects one, is not
+known to azpreflight and would still be in here. The text files may be edited; keep the lines that begin with ##, which
+part the outputs of the programs from one another.
 """
 
 
@@ -234,7 +235,7 @@ class _NodeFolder:
                         self._append(file, b"", whole=True)
                 (self._folder / f"{stem}.request.txt").write_bytes(self._mask(_request(exchange).encode()))
                 if answer:
-                    (self._folder / f"{stem}.answer.xml").write_bytes(self._mask(answer))
+                    (self._folder / f"{stem}.answer.xml").write_bytes(self._mask(text_without_logins(answer)))
             except OSError as error:
                 reason = f"raw answers cannot be written to {self._folder}: {error.strerror or error}"
                 raise WireError(Status.FAILED, reason) from error
@@ -266,7 +267,7 @@ class _NodeFolder:
             self._begun[file] = lines[end:]
         if end:
             with file.open("ab") as opened:
-                opened.write(self._mask(without_secret_values(lines[:end])))
+                opened.write(self._mask(text_without_logins(without_secret_values(lines[:end]))))
 
 
 def _request(exchange: Exchange) -> str:
