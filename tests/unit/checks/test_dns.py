@@ -17,7 +17,7 @@ from azpreflight.site.model import Dns, Network, Site
 from unit.checks.judging import NOW, findings_of, outcomes_of, site_of, view_of
 
 RESERVED = {"reserved": ["10.96.0.0/12", "10.244.0.0/16"]}
-RESOLVERS = {"resolvers": ["8.8.8.8"]}
+RESOLVERS = {"resolvers": {"Google": ["8.8.8.8"]}}
 
 
 def site_view(site: Site, fact: str = "", rows: list[dict[str, Any]] | None = None) -> View:

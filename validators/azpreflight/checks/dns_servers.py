@@ -39,9 +39,9 @@ def can_be_host(text: str) -> bool:
 
 
 class PublicResolvers(Frozen, frozen=True):
-    """Addresses of resolvers that serve the public."""
+    """resolvers: addresses of resolvers that serve the public, by the name of who runs them."""
 
-    resolvers: Annotated[tuple[Address, ...], Meta(min_length=1)]
+    resolvers: Annotated[dict[str, tuple[Address, ...]], Meta(min_length=1)]
 
 
 def declared_servers(view: View) -> tuple[str, ...]:
@@ -170,20 +170,17 @@ def no_public_resolver(view: View, parameters: PublicResolvers) -> Iterator[Find
     servers = declared_servers(view)
     if not servers:
         yield unjudged("DNS servers", "the declared list of DNS servers is empty")
-    public = {IPAddress(text) for text in parameters.resolvers}
+    public = {IPAddress(text): who for who, addresses in parameters.resolvers.items() for text in addresses}
     for server in dict.fromkeys(servers):
+        who = public.get(IPAddress(server)) if is_address(server) else None
         yield judged(
-            not _is_one_of(server, public),
+            who is None,
             f"DNS server {server}",
             if_good=f"{server} is no known public resolver",
-            if_bad=f"{server} is a public resolver, which is not supported",
+            if_bad=f"{server} is a public resolver ({who}), which is not supported",
             expected="a private DNS server",
             actual=server,
         )
-
-
-def _is_one_of(text: str, known: set[IPAddress]) -> bool:
-    return is_address(text) and IPAddress(text) in known
 
 
 @check("dns.outside_cluster")
