@@ -86,6 +86,8 @@ class WinRMServer:
         self._https: Listener | None = None
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            # As the security baseline sets it, and not as this machine's OpenSSL happens to be built.
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.load_cert_chain(*certificate)
             if client_authority is not None:
                 context.verify_mode = ssl.CERT_OPTIONAL

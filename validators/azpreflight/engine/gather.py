@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -22,6 +23,8 @@ Facts = Mapping[tuple[str, str], Observation]
 
 OVERRUN_SECONDS = 15.0
 """How long past its deadline a node may take to come back before it is left alone."""
+GLANCE_SECONDS = 0.5
+"""How soon an interruption is noticed at the latest."""
 CALL_OFF_SECONDS = 10.0
 """How long an interrupted run waits for all its nodes to close what they opened."""
 
@@ -119,8 +122,8 @@ def gather(
         start_worker()
     try:
         for work in works:
-            work.started.wait()
-            if not work.done.wait(max(0.0, work.over_at - time.monotonic())):
+            _wait(work.started, math.inf)
+            if not _wait(work.done, work.over_at):
                 # Its worker is lost with it; those that wait behind it need another.
                 start_worker()
     except BaseException:
@@ -131,6 +134,17 @@ def gather(
                 work.done.wait(max(0.0, until - time.monotonic()))
         raise
     return {(o.target, o.fact): o for work in works for o in _complete(work)}
+
+
+def _wait(event: threading.Event, until: float) -> bool:
+    """Wait for an event until a moment of the monotonic clock; whether it came.
+
+    In glances: an interruption that arrives just before a wait begins is noticed only when that one ends.
+    """
+    while (left := until - time.monotonic()) > 0:
+        if event.wait(min(GLANCE_SECONDS, left)):
+            return True
+    return event.is_set()
 
 
 def _works(collection: Collection, nodes: NodeSource, sites: Sequence[SiteSource]) -> list[_Work]:
