@@ -9,21 +9,17 @@ from typing import Any
 import pytest
 
 from azpreflight import Outcome, load_site, run
-from servers.lab import SITE, node_scenario, running_lab
-from servers.outside import Outside, black_hole, running_outside
+from servers.lab import node_scenario, running_lab
+from servers.outside import Outside, black_hole, running_outside_of_lab
 from servers.winrm import Scenario
 
-NODES = "  - {name: AZL-N01, address: 192.0.2.11}\n  - {name: AZL-N02, address: 192.0.2.12}"
 RULES = [f"AZL-FW-{number}" for number in ("001", "002", "004", "006", "007", "011")]
 OTHER = "192.0.2.12"
 
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    folder = tmp_path_factory.mktemp("outside")
-    site = folder / "site.yaml"
-    site.write_text(SITE % {"nodes": NODES})
-    with running_outside(folder, site) as running:
+    with running_outside_of_lab(tmp_path_factory.mktemp("outside")) as running:
         yield running
 
 

@@ -15,21 +15,16 @@ import pytest
 
 from azpreflight import Credential, InputError, Outcome, Report, Verdict, load_site, run
 from servers.lab import PASSWORD, SITE, Lab, node_scenario, running_lab
-from servers.outside import Outside, running_outside
+from servers.outside import Outside, running_outside_of_lab
 from servers.tls import Authority
 from servers.winrm import Misbehaviour, WinRMServer
-
-NODES = "  - {name: AZL-N01, address: 192.0.2.11}\n  - {name: AZL-N02, address: 192.0.2.12}"
 
 CREDENTIAL = Credential("azl-ops", PASSWORD)
 
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    folder = tmp_path_factory.mktemp("outside")
-    site = folder / "site.yaml"
-    site.write_text(SITE % {"nodes": NODES})
-    with running_outside(folder, site) as running:
+    with running_outside_of_lab(tmp_path_factory.mktemp("outside")) as running:
         yield running
 
 

@@ -49,6 +49,11 @@ kdc = FILE:{folder}/kdc.log
 """
 
 
+def client_configuration(domain: str, host: str, port: int) -> str:
+    """A krb5.conf of one realm, which is called as its domain and has one server."""
+    return _CLIENT.format(realm=domain.upper(), domain=domain, host=host, port=port)
+
+
 class Realm:
     """A realm and its KDC, as a context manager.
 
@@ -95,12 +100,11 @@ class Realm:
         self.port = free_port([HOST])
         words = {
             "realm": self.name,
-            "domain": self.name.lower(),
             "host": HOST,
             "port": self.port,
             "folder": self.folder,
         }
-        (self.folder / "krb5.conf").write_text(_CLIENT.format(**words))
+        (self.folder / "krb5.conf").write_text(client_configuration(self.name.lower(), HOST, self.port))
         (self.folder / "kdc.conf").write_text(_KDC.format(**words))
         self._run("kdb5_util", "create", "-s", "-r", self.name, "-P", "master")
         orders = [f"addprinc -pw {password} {user}" for user, password in self._users.items()]

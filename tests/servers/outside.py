@@ -15,6 +15,7 @@ from azpreflight.facts.query import CurlQuery
 from azpreflight.packs.load import load_packs
 from azpreflight.site.references import filled
 from servers.dns import DnsServer, View, Zone
+from servers.lab import SITE
 from servers.tls import HOST, Authority, Nginx, OddPorts, Site
 
 RECORDS = {"azl-n01": ["A 192.0.2.11"], "azl-n02": ["A 192.0.2.12"], "azl-cl01": ["A 192.0.2.20"]}
@@ -85,6 +86,16 @@ def running_outside(folder: Path, site: Path, *, without: Collection[str] = ()) 
         }
         reached = {"192.0.2.53": str(dns.at("first")), "192.0.2.54": str(dns.at("second"))}
         yield Outside(reached, ports, authority.file)
+
+
+@contextlib.contextmanager
+def running_outside_of_lab(folder: Path) -> Iterator[Outside]:
+    """The outside of a lab of two nodes."""
+    site = folder / "site.yaml"
+    nodes = (f"  - {{name: AZL-N{number:02}, address: 192.0.2.{10 + number}}}" for number in (1, 2))
+    site.write_text(SITE % {"nodes": "\n".join(nodes)})
+    with running_outside(folder, site) as running:
+        yield running
 
 
 def endpoint_hosts(site: Path) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Self
 import ldap3
 
 from servers.directory import DOMAIN, PASSWORD, ROOT, Administrator
+from servers.kerberos import client_configuration
 from servers.processes import Daemon, StartError, environment, find_program
 from servers.tls import Authority
 
@@ -52,23 +53,6 @@ path = {folder}/state/sysvol
 path = {folder}/state/sysvol/corp.example/scripts
 """
 _FOLDERS = ("private dir", "state directory", "cache directory", "lock directory", "pid directory", "ncalrpc dir")
-_CLIENT = """\
-[libdefaults]
-default_realm = CORP.EXAMPLE
-dns_lookup_kdc = false
-dns_lookup_realm = false
-dns_canonicalize_hostname = false
-rdns = false
-udp_preference_limit = 1
-qualify_shortname = ""
-[realms]
-CORP.EXAMPLE = {{
- kdc = {address}:88
-}}
-[domain_realm]
-corp.example = CORP.EXAMPLE
-.corp.example = CORP.EXAMPLE
-"""
 _EDIT = """\
 import sys
 from samba.auth import system_session
@@ -187,7 +171,7 @@ class DomainController:
                 folder=self.folder,
             )
         )
-        (self.folder / "krb5.conf").write_text(_CLIENT.format(address=self.address))
+        (self.folder / "krb5.conf").write_text(client_configuration(DOMAIN, self.address, 88))
         self._run(
             *(find_program("samba-tool", "samba-ad-dc"), "domain", "provision", "--quiet"),
             *(f"--realm={DOMAIN.upper()}", "--domain=CORP", "--server-role=dc", "--dns-backend=SAMBA_INTERNAL"),

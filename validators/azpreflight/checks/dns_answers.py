@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from azpreflight.checks.agreement import contradict, named_rows, same
 from azpreflight.checks.check import failed, judged, unjudged
-from azpreflight.checks.dns_servers import declared_servers
+from azpreflight.checks.dns_servers import can_be_host, declared_servers
 from azpreflight.checks.ranges import address
 from azpreflight.checks.view import NotApplicable, NotObserved, Row, View
 from azpreflight.facts.observation import Status
@@ -139,6 +139,19 @@ def on_each_server(
             yield unjudged(subject, f"{server} was asked twice for {name} and gave different answers")
         else:
             yield without(rows[0], subject) or judge(rows[0], subject)
+
+
+def leads_to_hosts(row: Row, subject: str, *, if_good: str) -> Finding:
+    """Judges that a name leads to addresses that a machine can have. A filter hides names behind 0.0.0.0."""
+    nowhere = [text for text in row["answers"] if not can_be_host(text)]
+    return judged(
+        not nowhere,
+        subject,
+        if_good=if_good,
+        if_bad=f"{row['server']} answers {', '.join(nowhere)} for {row['name']}, which leads nowhere",
+        expected="addresses of hosts",
+        actual=row["answers"],
+    )
 
 
 def the_one_address(view: View, fact: str, name: str, expected: str) -> Judge:

@@ -15,12 +15,13 @@ from azpreflight.checks.dns_answers import (
     Judge,
     aliases_of,
     answers_about,
+    leads_to_hosts,
     on_each_server,
     resolvers,
     through,
     without_answer,
 )
-from azpreflight.checks.dns_servers import can_be_host, declared_servers
+from azpreflight.checks.dns_servers import declared_servers
 from azpreflight.checks.interfaces import is_within
 from azpreflight.checks.ranges import address
 from azpreflight.checks.view import NotApplicable, Row, View
@@ -43,16 +44,7 @@ class PublicNames(Frozen, frozen=True):
 
 
 def _resolves(row: Row, subject: str) -> Finding:
-    """Judges that a name leads to addresses that a machine can have. A filter hides names behind 0.0.0.0."""
-    nowhere = [text for text in row["answers"] if not can_be_host(text)]
-    return judged(
-        not nowhere,
-        subject,
-        if_good=f"{row['server']} resolves {row['name']}",
-        if_bad=f"{row['server']} answers {', '.join(nowhere)} for {row['name']}, which leads nowhere",
-        expected="addresses of hosts",
-        actual=row["answers"],
-    )
+    return leads_to_hosts(row, subject, if_good=f"{row['server']} resolves {row['name']}")
 
 
 @check("dns.public_names_resolve", PUBLIC_NAMES, parameters=PublicNames)

@@ -13,12 +13,13 @@ from azpreflight.checks.dns_answers import (
     NODE_RECORDS,
     Asked,
     full_name,
+    leads_to_hosts,
     need_manual_records,
     on_each_server,
     the_one_address,
     without_answer,
 )
-from azpreflight.checks.dns_servers import can_be_host, declared_servers
+from azpreflight.checks.dns_servers import declared_servers
 from azpreflight.checks.pools import need_static_cluster_address
 from azpreflight.checks.ranges import address, cluster_address
 from azpreflight.checks.view import NotApplicable, Row, View
@@ -156,15 +157,8 @@ def domain_resolves(view: View, _: NoParameters) -> Iterator[Finding]:
     declared_servers(view)
 
     def judge(row: Row, subject: str) -> Finding:
-        nowhere = [text for text in row["answers"] if not can_be_host(text)]
-        return judged(
-            not nowhere,
-            subject,
-            if_good=f"{row['server']} leads {row['name']} to {', '.join(row['answers'])}",
-            if_bad=f"{row['server']} answers {', '.join(nowhere)} for {row['name']}, which leads nowhere",
-            expected="addresses of hosts",
-            actual=row["answers"],
-        )
+        good = f"{row['server']} leads {row['name']} to {', '.join(row['answers'])}"
+        return leads_to_hosts(row, subject, if_good=good)
 
     domain = view.site.directory.domain
     if not domain:
